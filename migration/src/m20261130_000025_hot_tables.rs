@@ -118,9 +118,6 @@ pub const CONSTRAINTS: [(&str, &[(&str, &str)]); 5] = [
     ),
     (
         "outbox",
-        &[
-            ("outbox_rev_check", "CHECK (rev >= 1)"),
-            ("outbox_stream_kind_check", "CHECK (stream_kind IN (0, 1))"),
-        ],
+        &[("outbox_rev_check", "CHECK (rev >= 1)"), ("outbox_stream_kind_check", "CHECK (stream_kind IN (0, 1))")],
     ),
 ];

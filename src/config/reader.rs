@@ -141,7 +141,8 @@ impl SettingsReader {
             return Ok(database);
         }
         // The transactions of users get at least as many connections as the writers.
-        let is_balanced = |writers: &usize| shares.write_connections(*writers).is_some_and(|rest| rest.users >= *writers);
+        let is_balanced =
+            |writers: &usize| shares.write_connections(*writers).is_some_and(|rest| rest.users >= *writers);
         database.writers = writers.unwrap_or((1..=DEFAULT_WRITERS).rev().find(is_balanced).unwrap_or(1));
         if shares.write_connections(database.writers).is_none() {
             return Err(SettingsError::new(format!(

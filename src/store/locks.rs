@@ -51,7 +51,8 @@ struct LockStatement {
     clause: &'static str,
 }
 
-const CONVERSATIONS: &str = "SELECT id, kind, class_id, direct_low, direct_high, last_seq, last_count, last_rev, member_count, deleted_at,
+const CONVERSATIONS: &str =
+    "SELECT id, kind, class_id, direct_low, direct_high, last_seq, last_count, last_rev, member_count, deleted_at,
             all_mentioned_at
      FROM conversations WHERE id IN ({set}) ORDER BY id";
 const LOCK_CONVERSATIONS: LockStatement =
@@ -160,7 +161,8 @@ pub fn update_conversation_heads(conversations: &[(ConversationId, &LockedConver
          FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])
               AS t(id, s, n, r, m, p, a)
          WHERE c.id = t.id",
-        sqlite: "UPDATE conversations SET last_seq = t.value ->> 1, last_count = t.value ->> 2, last_rev = t.value ->> 3,
+        sqlite:
+            "UPDATE conversations SET last_seq = t.value ->> 1, last_count = t.value ->> 2, last_rev = t.value ->> 3,
                 last_message_at = COALESCE(NULLIF(t.value ->> 4, -1), last_message_at), member_count = t.value ->> 5,
                 all_mentioned_at = NULLIF(t.value ->> 6, -1)
          FROM jsonb_each($1) AS t WHERE conversations.id = unhex(t.value ->> 0)",

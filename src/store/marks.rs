@@ -253,7 +253,8 @@ pub fn update_sender_marks(marks: &[SenderMark], now: Timestamp) -> Option<Table
         Column::Int(marks.iter().map(|mark| mark.last_read_count).collect()),
     ];
     Some(TableWrite {
-        postgres: "WITH wanted AS (SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[]) AS t(c, u, s, n)),
+        postgres:
+            "WITH wanted AS (SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[]) AS t(c, u, s, n)),
               locked AS (SELECT p.conversation_id AS c, p.user_id AS u FROM participants p
                          JOIN wanted t ON t.c = p.conversation_id AND t.u = p.user_id
                          ORDER BY p.conversation_id, p.user_id FOR NO KEY UPDATE OF p)

@@ -38,10 +38,10 @@ impl<S: QueuedSend> SendQueue<S> {
     /// Adds a send behind the others of its conversation.
     pub fn push(&mut self, send: S) {
         let id = send.conversation_id();
-        let conversation = self.conversations.entry(id).or_insert_with(|| ConversationSends {
-            sends: VecDeque::with_capacity(1),
-            is_in_batch: false,
-        });
+        let conversation = self
+            .conversations
+            .entry(id)
+            .or_insert_with(|| ConversationSends { sends: VecDeque::with_capacity(1), is_in_batch: false });
         if !conversation.is_in_batch {
             if conversation.sends.is_empty() {
                 self.turns.push_back(id);
@@ -89,7 +89,7 @@ impl<S: QueuedSend> SendQueue<S> {
         conversation.is_in_batch = false;
         for send in postponed.rev() {
             conversation.sends.push_front(send);
-            }
+        }
         if conversation.sends.is_empty() {
             self.conversations.remove(&id);
         } else {

@@ -164,8 +164,7 @@ impl SendBatch {
         if stored.body_hash != job.send.body_hash() {
             return Err(Error::temp_id_reused());
         }
-        let found =
-            self.messages.get(&stored.id).ok_or_else(|| Error::internal("a stored send has no message"))?;
+        let found = self.messages.get(&stored.id).ok_or_else(|| Error::internal("a stored send has no message"))?;
         let is_participant = state.sender.as_ref().is_some_and(|sender| sender.role.is_some());
         let mut sent = to_sent(found, true);
         if !is_participant {

@@ -42,12 +42,14 @@ pub fn append(events: &[Envelope], created_at: Timestamp) -> Option<TableWrite> 
         Column::Text(events.iter().map(|event| event.text.to_string()).collect()),
     ];
     Some(TableWrite {
-        postgres: "INSERT INTO outbox (stream_kind, stream_id, rev, event_type, message_id, quoted_id, payload, created_at)
+        postgres:
+            "INSERT INTO outbox (stream_kind, stream_id, rev, event_type, message_id, quoted_id, payload, created_at)
          SELECT k::smallint, s, r, e, NULLIF(m, '00000000-0000-0000-0000-000000000000'),
                 NULLIF(q, '00000000-0000-0000-0000-000000000000'), p, $8::bigint
          FROM unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::text[], $5::uuid[], $6::uuid[], $7::text[])
               WITH ORDINALITY AS t(k, s, r, e, m, q, p, n) ORDER BY n",
-        sqlite: "INSERT INTO outbox (stream_kind, stream_id, rev, event_type, message_id, quoted_id, payload, created_at)
+        sqlite:
+            "INSERT INTO outbox (stream_kind, stream_id, rev, event_type, message_id, quoted_id, payload, created_at)
          SELECT value ->> 0, unhex(value ->> 1), value ->> 2, value ->> 3,
                 NULLIF(unhex(value ->> 4), zeroblob(16)), NULLIF(unhex(value ->> 5), zeroblob(16)),
                 value ->> 6, $2

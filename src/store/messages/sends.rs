@@ -76,7 +76,8 @@ const COLUMNS: &str = "u.id AS u, u.username, u.display_name, u.avatar_url, u.st
 // LIMIT keeps PostgreSQL from joining whole tables with a plan that it made when the tables were small. The order by
 // `temp_id`, which is no equality, keeps it from the primary key: in a small table reading all messages of the
 // conversation seems to cost the same.
-const POSTGRES_JOINS: &str = "FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[]) WITH ORDINALITY AS t(c, u, k, q, n)
+const POSTGRES_JOINS: &str =
+    "FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[]) WITH ORDINALITY AS t(c, u, k, q, n)
      LEFT JOIN LATERAL (SELECT * FROM conversations WHERE id = t.c LIMIT 1) c ON TRUE
      LEFT JOIN LATERAL (SELECT * FROM users WHERE id = t.u LIMIT 1) u ON TRUE
      LEFT JOIN LATERAL (

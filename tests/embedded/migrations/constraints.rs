@@ -4,7 +4,7 @@ use ::entity::{messages, outbox, reactions, refresh_tokens, users};
 use migration::{Migrator, MigratorTrait};
 use sea_orm::ActiveValue::{NotSet, Set};
 use sea_orm::{
-    ActiveModelTrait, ConnectionTrait, DatabaseBackend, DatabaseConnection, DbErr, EntityTrait, IntoActiveModel, ModelTrait,
+    ActiveModelTrait, DatabaseBackend, DatabaseConnection, DbErr, EntityTrait, IntoActiveModel, ModelTrait,
     TransactionTrait,
 };
 
@@ -84,8 +84,20 @@ async fn columns_with_a_list_of_words_accept_no_other_word() {
         refused!(db, "check constraint", sample_rows::user(4), status = other_word());
         refused!(db, "check constraint", sample_rows::login(10, 1), revoke_reason = Some(other_word()));
         broken!(db, "check constraint", "conversations_kind_check", sample_rows::group(32, 1), kind = other_word());
-        broken!(db, "check constraint", "participants_role_check", sample_rows::participant(30, 1), role = other_word());
-        broken!(db, "check constraint", "participants_notify_check", sample_rows::participant(30, 1), notify = other_word());
+        broken!(
+            db,
+            "check constraint",
+            "participants_role_check",
+            sample_rows::participant(30, 1),
+            role = other_word()
+        );
+        broken!(
+            db,
+            "check constraint",
+            "participants_notify_check",
+            sample_rows::participant(30, 1),
+            notify = other_word()
+        );
         broken!(db, "check constraint", "messages_kind_check", sample_rows::message(41, 30, 1, 2), kind = other_word());
         refused!(db, "check constraint", sample_rows::attachment(50, 1, 30, 40), kind = other_word());
         refused!(db, "check constraint", sample_rows::notification(60, 1, 30, 40), kind = other_word());
@@ -103,23 +115,71 @@ async fn columns_that_belong_together_stay_together() {
         refused!(db, "users_email_with_key", sample_rows::user(4), email = None);
         refused!(db, "blocks_not_oneself", sample_rows::block(1, 1));
 
-        broken!(db, "conversations_direct_has_two", "conversations_direct_has_two", sample_rows::direct(32, 1, 3), direct_low = None);
-        broken!(db, "conversations_direct_has_two", "conversations_direct_has_two", sample_rows::direct(32, 1, 3), direct_high = None);
-        broken!(db, "conversations_direct_has_two", "conversations_direct_has_two", sample_rows::group(32, 1), direct_low = Some(id(1)));
+        broken!(
+            db,
+            "conversations_direct_has_two",
+            "conversations_direct_has_two",
+            sample_rows::direct(32, 1, 3),
+            direct_low = None
+        );
+        broken!(
+            db,
+            "conversations_direct_has_two",
+            "conversations_direct_has_two",
+            sample_rows::direct(32, 1, 3),
+            direct_high = None
+        );
+        broken!(
+            db,
+            "conversations_direct_has_two",
+            "conversations_direct_has_two",
+            sample_rows::group(32, 1),
+            direct_low = Some(id(1))
+        );
         broken!(db, "conversations_direct_in_order", "conversations_direct_in_order", sample_rows::direct(32, 3, 1));
         broken!(db, "conversations_direct_in_order", "conversations_direct_in_order", sample_rows::direct(32, 3, 3));
-        broken!(db, "conversations_class_has_class", "conversations_class_has_class", sample_rows::group(32, 1), kind = "class".into());
+        broken!(
+            db,
+            "conversations_class_has_class",
+            "conversations_class_has_class",
+            sample_rows::group(32, 1),
+            kind = "class".into()
+        );
         broken!(db, "conversations_named", "conversations_named", sample_rows::group(32, 1), name = None);
-        broken!(db, "conversations_count_within_seq", "conversations_count_within_seq", sample_rows::group(32, 1), last_count = 10);
+        broken!(
+            db,
+            "conversations_count_within_seq",
+            "conversations_count_within_seq",
+            sample_rows::group(32, 1),
+            last_count = 10
+        );
 
         let participant = || sample_rows::participant(30, 1);
         broken!(db, "participants_left_with_rev", "participants_left_with_rev", participant(), left_at = None);
-        broken!(db, "participants_count_within_seq", "participants_count_within_seq", participant(), last_read_count = 6);
+        broken!(
+            db,
+            "participants_count_within_seq",
+            "participants_count_within_seq",
+            participant(),
+            last_read_count = 6
+        );
 
         let message = || sample_rows::message(41, 30, 1, 2);
         broken!(db, "messages_count_within_seq", "messages_count_within_seq", message(), count = 3);
-        broken!(db, "messages_system_has_no_sender", "messages_system_has_no_sender", message(), kind = "system".into());
-        broken!(db, "messages_temp_id_has_sender_and_hash", "messages_temp_id_has_sender_and_hash", message(), body_hash = None);
+        broken!(
+            db,
+            "messages_system_has_no_sender",
+            "messages_system_has_no_sender",
+            message(),
+            kind = "system".into()
+        );
+        broken!(
+            db,
+            "messages_temp_id_has_sender_and_hash",
+            "messages_temp_id_has_sender_and_hash",
+            message(),
+            body_hash = None
+        );
         broken!(db, "messages_kind_has_data", "messages_kind_has_data", message(), data = None);
         broken!(db, "messages_deleted_is_empty", "messages_deleted_is_empty", message(), deleted_at = Some(1));
         broken!(db, "messages_pinned_by_with_time", "messages_pinned_by_with_time", message(), pinned_at = None);
@@ -184,9 +244,21 @@ async fn rows_refer_only_to_existing_rows() {
         let db = &db;
         insert_common_rows(db).await;
         broken!(db, "foreign key constraint", "messages_conversation_id_fkey", sample_rows::message(41, 99, 1, 2));
-        broken!(db, "foreign key constraint", "messages_reply_to_id_fkey", sample_rows::message(41, 30, 1, 2), reply_to_id = Some(id(99)));
+        broken!(
+            db,
+            "foreign key constraint",
+            "messages_reply_to_id_fkey",
+            sample_rows::message(41, 30, 1, 2),
+            reply_to_id = Some(id(99))
+        );
         // A message of another conversation cannot belong to this one.
-        broken!(db, "foreign key constraint", "messages_reply_to_id_fkey", sample_rows::message(41, 31, 1, 1), reply_to_id = Some(id(40)));
+        broken!(
+            db,
+            "foreign key constraint",
+            "messages_reply_to_id_fkey",
+            sample_rows::message(41, 31, 1, 1),
+            reply_to_id = Some(id(40))
+        );
         broken!(db, "foreign key constraint", "mentions_message_id_fkey", sample_rows::mention(2, 31, 1, 40));
         refused!(db, "foreign key constraint", sample_rows::edit(1, 31, 40));
         refused!(db, "foreign key constraint", sample_rows::hidden(2, 40, 31));

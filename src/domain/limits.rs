@@ -216,8 +216,8 @@ pub const FLOOD_WINDOW: Duration = Duration::from_secs(10);
 
 /// The number of sends, or of accepted token generations, in one transaction.
 pub const BATCH_SIZE: usize = 256;
-/// The number of sends that wait for one writer. One more gets `unavailable` immediately.
-pub const WRITER_QUEUE: usize = 4096;
+/// The number of sends that are not answered yet. One more gets `unavailable` immediately.
+pub const WRITER_QUEUE: usize = 8192;
 /// The number of marks that wait for the marks writer. One more gets `unavailable` immediately.
 pub const MARKS_QUEUE: usize = 65_536;
 /// A transaction that takes longer is ended, and its connection is dropped.

@@ -39,6 +39,7 @@ mod m20261130_000020_message_keys;
 mod m20261130_000021_member_count;
 mod m20261130_000022_tickets_without_login;
 mod m20261130_000023_failed_readers;
+mod m20261130_000024_log_ids;
 mod sql;
 
 /// The list of all migrations, oldest first.
@@ -70,6 +71,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261130_000021_member_count::Migration),
             Box::new(m20261130_000022_tickets_without_login::Migration),
             Box::new(m20261130_000023_failed_readers::Migration),
+            Box::new(m20261130_000024_log_ids::Migration),
         ]
     }
 }

@@ -9,8 +9,6 @@ pub struct Model {
     /// Assigned in the order of appends. An id is never used twice.
     #[sea_orm(primary_key)]
     pub id: i64,
-    /// The position in the common order of all streams. Null until the sequencer sets it after the commit.
-    pub position: Option<i64>,
     /// 0 for the stream of a conversation, 1 for the stream of a user.
     pub stream_kind: i16,
     /// The id of the conversation or of the user.

@@ -1,8 +1,8 @@
-//! The table of readers of the log, with their leases and positions.
+//! The table of readers of the log, with their leases and cursors.
 
 use sea_orm::entity::prelude::*;
 
-/// A reader of the log, or the sequencer, which assigns the positions.
+/// A reader of the log.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "readers")]
 pub struct Model {
@@ -11,7 +11,7 @@ pub struct Model {
     /// The node that holds the lease until `leased_until`.
     pub holder: Option<String>,
     pub leased_until: i64,
-    /// The last position that the reader has read, or that the sequencer has assigned.
+    /// The id of the last log row that the reader has processed.
     pub cursor: i64,
     pub updated_at: i64,
     /// `None` while the reader works. A failed reader does not run and keeps no rows in the log.

@@ -40,6 +40,7 @@ mod m20261130_000020_message_keys;
 mod m20261130_000021_member_count;
 mod m20261130_000022_tickets_without_login;
 mod m20261130_000023_failed_readers;
+mod m20261130_000024_log_ids;
 mod m20261130_000025_hot_tables;
 mod sql;
 
@@ -72,6 +73,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261130_000021_member_count::Migration),
             Box::new(m20261130_000022_tickets_without_login::Migration),
             Box::new(m20261130_000023_failed_readers::Migration),
+            Box::new(m20261130_000024_log_ids::Migration),
             Box::new(m20261130_000025_hot_tables::Migration),
         ]
     }

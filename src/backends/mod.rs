@@ -18,7 +18,7 @@ mod sqlite;
 use crate::config::Settings;
 use crate::store::db::Db;
 use crate::store::db::pools::ReadPool;
-use crate::store::log;
+use crate::store::log::floor;
 use crate::supervision::Supervision;
 use checkpointer::Checkpointer;
 use futures_util::FutureExt;
@@ -52,7 +52,7 @@ pub async fn open(settings: &Settings) -> BackendResult<Db> {
     folder::create(&settings.data_dir)?;
     migrations::ensure(settings).await?;
     let db = connect(settings).await?;
-    match log::assigns_ids_in_order(db.read(ReadPool::Log)).await {
+    match floor::assigns_ids_in_order(db.read(ReadPool::Log)).await {
         Ok(true) => {}
         Ok(false) => {
             return Err(BackendError::new(

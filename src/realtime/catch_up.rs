@@ -9,12 +9,13 @@
 
 use crate::app::App;
 use crate::cluster::catch_up::CatchUpSchedule;
-use crate::domain::floor::Floor;
+use crate::domain::floor::{Floor, TickCondition};
 use crate::error::{Error, Result};
 use crate::mailboxes::{EndRooms, Heads, ListOpenStreams, send_always};
 use crate::store::db::pools::ReadPool;
 use crate::store::db::reading::ReadConnection;
 use crate::store::log;
+use crate::store::log::floor::{list_open_transactions, read_floor};
 use crate::telemetry::FailureFlag;
 use crate::work::read::read_as_server;
 use actix::prelude::Recipient;
@@ -82,19 +83,15 @@ async fn read_repeatedly(app: &App, hub: &CatchUpHub, schedule: &CatchUpSchedule
 
 /// Reads the rows above the floor once and sends the heads to the hub. Returns false if the mailbox of the hub was
 /// full.
-async fn read_new_rows(conn: &ReadConnection, hub: &CatchUpHub, floor: &mut Option<Floor>) -> Result<bool> {
-    let floor = if let Some(floor) = floor {
+async fn read_new_rows(conn: &ReadConnection, hub: &CatchUpHub, known: &mut Option<Floor>) -> Result<bool> {
+    let floor = if let Some(floor) = known {
         floor
     } else {
-        let (newest, xid) = log::take_tick(conn).await?;
-        floor.insert(Floor::new(newest, xid, Instant::now()))
+        let read = read_floor(conn, TickCondition::ALWAYS).await?;
+        known.insert(Floor::new(read.snapshot.newest, read.tick_xid, Instant::now()))
     };
     // Read the writers before the rows: if a writer has ended by then, its rows are among those that are read.
-    let writers = if floor.needs_log_transactions(Instant::now()) {
-        Some(log::list_open_transactions(conn).await?)
-    } else {
-        None
-    };
+    let writers = if floor.needs_log_transactions() { Some(list_open_transactions(conn).await?) } else { None };
     let tail = log::read_tail(conn, floor.id()).await?;
     let mut heads = tail.heads;
     if !floor.is_settled() {
@@ -104,11 +101,12 @@ async fn read_new_rows(conn: &ReadConnection, hub: &CatchUpHub, floor: &mut Opti
     if hub.heads.try_send(Heads(heads)).is_err() {
         return Ok(false);
     }
-    floor.update(&tail.snapshot, writers.as_ref());
-    if floor.needs_tick(&tail.snapshot)
-        && let (newest, Some(xid)) = log::take_tick(conn).await?
-    {
-        floor.open_tick(newest, xid, Instant::now());
+    floor.update(&tail.snapshot, writers.as_ref(), Instant::now());
+    if floor.needs_tick(&tail.snapshot) {
+        let read = read_floor(conn, TickCondition::ALWAYS).await?;
+        if let Some(xid) = read.tick_xid {
+            floor.open_tick(read.snapshot.newest, xid, Instant::now());
+        }
     }
     Ok(true)
 }

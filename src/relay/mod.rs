@@ -1,10 +1,10 @@
 //! The relay: does the work that follows from events and need not be in their transaction, and the work on the log
-//! itself: readers, bulk changes, the sequencer and retention.
+//! itself: readers, bulk changes and retention.
 //!
 //! The statistics are the only reader.
 //!
-//! - [`sequencer`] assigns every committed row its position in the order of all streams. Without it, a reader that
-//!   pages by id would skip rows that are committed late. SQLite needs no sequencer: its ids appear in order.
+//! - [`floor`] is how far the readers of this node may read. Without it, a reader that continues after the last id
+//!   would skip rows that are committed late.
 //! - [`reader`] is what a reader states, and [`runner`] runs it: on one node at a time, by a lease. The cursor moves in
 //!   the transaction of the effects. A row that fails parks its stream for this reader only (`parked.rs`).
 //! - [`statistics`] is the reader that counts messages and links.
@@ -26,22 +26,22 @@
 //!
 //! *With effects outside the database*, such as calls over the network: no transaction may stay open during a network
 //! call, so implement a separate loop with the functions of `store::log::readers` and `store::log::pages`. Call `claim`
-//! in a short transaction, which renews the lease, then `page`, then do the network call, then `claim` and `set_cursor`
-//! in another transaction. That one must change nothing if another node has the lease or the cursor has moved. The
-//! effects happen at least once, so they must carry the stream and the rev. If the order must never change, keep the
-//! cursor and try again; otherwise use `store::log::parked`. Each destination is a separate reader. When the
-//! destination is removed, remove the row of its reader too: until the reader is failed, a remaining row prevents the
-//! removal of old rows.
+//! in a short transaction, which renews the lease, then [`LogFloor::advance`] and `page`, then do the network call,
+//! then `claim` and `set_cursor` in another transaction. That one must change nothing if another node has the lease or
+//! the cursor has moved. The effects happen at least once, so they must carry the stream and the rev. If the order must
+//! never change, keep the cursor and try again; otherwise use `store::log::parked`. Each destination is a separate
+//! reader. When the destination is removed, remove the row of its reader too: until the reader is failed, a remaining
+//! row prevents the removal of old rows.
 
 pub mod bulk;
 pub mod failures;
+pub mod floor;
 pub mod lag;
 mod page_size;
 mod parked;
 pub mod reader;
 pub mod retention;
 pub mod runner;
-pub mod sequencer;
 pub mod statistics;
 pub mod wakeup;
 
@@ -50,6 +50,7 @@ use crate::store::db::write_queue::ServerWriter;
 use crate::store::log::readers;
 use crate::work::transact::write_as_server;
 use bulk::{BulkChange, BulkRunner};
+use floor::LogFloor;
 use lag::LagWatch;
 use reader::Reader;
 use runner::ReaderRunner;
@@ -113,7 +114,7 @@ impl RelaySignals {
     }
 }
 
-/// Starts the wakeup, the retention, the sequencer if it is needed, and every reader on the runtime of the database.
+/// Starts the wakeup, the retention and every reader on the runtime of the database.
 pub fn start(app: &App) -> Relay {
     start_with(app, vec![Arc::new(statistics::Statistics)], Vec::new())
 }
@@ -124,24 +125,20 @@ pub fn start_with(app: &App, readers: Vec<Arc<dyn Reader>>, bulk_changes: Vec<Ar
     let (growth, growth_receiver) = watch::channel(0);
     let signals = RelaySignals { growth: growth_receiver, stopping: stopping_receiver };
     let node = &app.settings().node_id;
-    let (wakeup_app, wakeup_growth, wakeup_signals) = (app.clone(), growth.clone(), signals.clone());
+    let (wakeup_app, wakeup_signals) = (app.clone(), signals.clone());
     let (retention_app, retention_signals, lag_readers) = (app.clone(), signals.clone(), readers.clone());
     let mut tasks = vec![
         spawn_supervised(app, "wakeup", move || {
-            wakeup::run(wakeup_app.clone(), wakeup_growth.clone(), wakeup_signals.clone())
+            wakeup::run(wakeup_app.clone(), growth.clone(), wakeup_signals.clone())
         }),
         spawn_supervised(app, "retention", move || {
             retention::run(retention_app.clone(), LagWatch::new(&lag_readers), retention_signals.clone())
         }),
     ];
-    if sequencer::is_needed(app) {
-        let sequencer = Arc::new(sequencer::Sequencer::new(app.clone(), node));
-        let signals = signals.clone();
-        tasks.push(spawn_supervised(app, "sequencer", move || sequencer.clone().run(growth.clone(), signals.clone())));
-    }
+    let floor = LogFloor::new(app);
     for reader in readers {
         let name = format!("reader {}", reader.name());
-        let (runner, signals) = (ReaderRunner::new(app.clone(), reader, node), signals.clone());
+        let (runner, signals) = (ReaderRunner::new(app.clone(), reader, floor.clone(), node), signals.clone());
         tasks.push(spawn_supervised(app, name, move || runner.clone().run(signals.clone())));
     }
     // Without kinds it reports the bulk changes that another version has started.

@@ -61,8 +61,8 @@ pub trait Reader: Send + Sync + 'static {
 pub enum Begin {
     /// At the oldest row that the log still has.
     Start,
-    /// After the newest row whose position is known when the reader is registered. Rows that are committed and have no
-    /// position at that moment come after it.
+    /// At the floor of the log when the reader is registered. Rows of transactions that run at that moment come after
+    /// it, although newer rows may be visible already.
     Now,
 }
 
@@ -85,6 +85,8 @@ pub enum RoundResult {
     },
     /// There is nothing to do until the log grows, or until this time.
     Idle(Option<Timestamp>),
+    /// The next rows are above the floor of the log: a transaction that may add rows before them has not ended.
+    Waiting,
     /// The reader is failed and waits for the operator.
     Failed,
 }

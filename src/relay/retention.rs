@@ -79,7 +79,7 @@ async fn warn_of_removal(app: &App, kept_since: &KeptSince, before: Timestamp) -
             reader = row.reader,
             stream = ?row.stream,
             rev = row.rev.0,
-            position = row.position,
+            position = row.id,
             "a reader could not process this row within its greatest lag: the log removes the old rows of the stream, \
              and the reader will not get them"
         );

@@ -1,7 +1,9 @@
-//! Runs one reader of the log: takes the lease, reads a page, and processes it and moves the cursor in one transaction.
+//! Runs one reader of the log: takes the lease, reads a page up to the floor of the log, and processes it and moves the
+//! cursor in one transaction.
 
 use super::RelaySignals;
 use super::failures::{FIRST_PAUSE, error_text, is_own_fault, is_timeout};
+use super::floor::{ADVANCE_INTERVAL, LogFloor};
 use super::page_size::PageSize;
 use super::reader::{Begin, Reader, RoundResult};
 use crate::app::App;
@@ -11,9 +13,9 @@ use crate::error::{Error, Result};
 use crate::mailboxes::Ephemeral;
 use crate::store::db::pools::ReadPool;
 use crate::store::db::write_queue::ServerWriter;
+use crate::store::log::floor;
 use crate::store::log::pages::{self, LogRow};
 use crate::store::log::parked::{self, ParkedStream};
-use crate::store::log::positions;
 use crate::store::log::readers::{self, Lease};
 use crate::supervision::Part;
 use crate::telemetry::FailureFlag;
@@ -29,6 +31,8 @@ pub const LEASE_DURATION: Duration = Duration::from_secs(3);
 pub const RETRY_PAUSE: Duration = Duration::from_millis(500);
 /// The pause after which a failed reader checks whether the operator has restarted it.
 const FAILED_PAUSE: Duration = Duration::from_secs(2);
+/// A reader that begins now gets no rows from before this time.
+const BEGIN_TOLERANCE: Duration = Duration::from_secs(5);
 
 /// Runs one reader on one node. Clones run the same reader.
 #[derive(Clone)]
@@ -36,6 +40,7 @@ pub struct ReaderRunner {
     pub(super) app: App,
     pub(super) reader: Arc<dyn Reader>,
     node: Arc<str>,
+    floor: LogFloor,
     page_size: Arc<Mutex<PageSize>>,
 }
 
@@ -54,10 +59,10 @@ struct ReaderState {
 }
 
 impl ReaderRunner {
-    /// Returns a runner of `reader` for the node with the id `node`.
-    pub fn new(app: App, reader: Arc<dyn Reader>, node: &str) -> Self {
+    /// Returns a runner of `reader` for the node with the id `node`. All readers of the node share `floor`.
+    pub fn new(app: App, reader: Arc<dyn Reader>, floor: LogFloor, node: &str) -> Self {
         let page_size = Arc::new(Mutex::new(PageSize::new(reader.page_limit().rows)));
-        Self { app, reader, node: node.into(), page_size }
+        Self { app, reader, node: node.into(), floor, page_size }
     }
 
     /// Runs rounds until the server stops.
@@ -82,6 +87,7 @@ impl ReaderRunner {
                 Ok(RoundResult::Idle(until)) => {
                     signals.wait_for_growth(until.map(|until| until.since(Timestamp::now()))).await;
                 }
+                Ok(RoundResult::Waiting) => signals.wait_for_growth(Some(ADVANCE_INTERVAL)).await,
                 Ok(RoundResult::Failed) => signals.sleep(FAILED_PAUSE).await,
                 Err(error) => {
                     if failure_flag.set() {
@@ -97,9 +103,12 @@ impl ReaderRunner {
     /// transaction is then rolled back, unless its COMMIT was sent.
     pub async fn run_round(&self) -> Result<RoundResult> {
         let now = Timestamp::now();
-        let Some(ReaderState { lease, next_parked }) = self.read_or_register(now).await? else {
-            return Ok(RoundResult::Worked { has_more: true });
-        };
+        let name = self.reader.name();
+        let state = read_as_server(&self.app, ReadPool::Log, async |conn| match readers::lease(conn, name).await? {
+            Some(lease) => Ok(Some(ReaderState { lease, next_parked: parked::next_parked(conn, name).await? })),
+            None => Ok(None),
+        });
+        let Some(ReaderState { lease, next_parked }) = state.await? else { return self.register(now).await };
         if lease.is_failed {
             return Ok(RoundResult::Failed);
         }
@@ -111,53 +120,75 @@ impl ReaderRunner {
             self.retry_parked(stream).await?;
             return Ok(RoundResult::Worked { has_more: true });
         }
+        if lease.newest <= lease.cursor {
+            return Ok(RoundResult::Idle(until));
+        }
+        // Of the nodes that see the new rows, only the one that gets the lease takes ticks.
+        if self.floor.takes_ticks() && !lease.is_held_by(&self.node, now) && !self.take_lease(lease.cursor).await? {
+            return Ok(RoundResult::Worked { has_more: true });
+        }
+        let end = self.floor.advance().await?;
         let (rows, bytes) = (self.page_size(|size| size.rows()), self.reader.page_limit().bytes);
         let page = read_as_server(&self.app, ReadPool::Log, async |conn| {
-            Ok(pages::page(conn, lease.cursor, rows, bytes).await?)
+            Ok(pages::page(conn, lease.cursor, end.floor, rows, bytes).await?)
         });
         let page = page.await.map_err(|error| self.shrink_pages(error, rows))?;
-        let Some(last) = page.rows.last() else { return Ok(RoundResult::Idle(until)) };
-        let last_position = last.position;
-        self.process(page.rows.into(), lease.cursor, last_position).await?;
+        if page.rows.is_empty() {
+            let is_waiting = end.newest > end.floor;
+            return Ok(if is_waiting { RoundResult::Waiting } else { RoundResult::Idle(until) });
+        }
+        self.process(page.rows.into(), lease.cursor).await?;
         Ok(RoundResult::Worked { has_more: page.has_more })
     }
 
-    /// Returns the lease and the next parked stream. Registers the reader if it is not registered, and then returns
-    /// `None`.
-    async fn read_or_register(&self, now: Timestamp) -> Result<Option<ReaderState>> {
-        let name = self.reader.name();
-        let state = read_as_server(&self.app, ReadPool::Log, async |conn| match readers::lease(conn, name).await? {
-            Some(lease) => Ok(Ok(ReaderState { lease, next_parked: parked::next_parked(conn, name).await? })),
-            None => Ok(Err(positions::get_log_end(conn).await?)),
-        });
-        let end = match state.await? {
-            Ok(state) => return Ok(Some(state)),
-            Err(end) => end,
-        };
+    /// Registers the reader where it states that it begins.
+    async fn register(&self, now: Timestamp) -> Result<RoundResult> {
         let cursor = match self.reader.begin() {
             Begin::Start => 0,
-            Begin::Now => end.position,
+            Begin::Now => match self.find_recent_floor(now).await? {
+                Some(floor) => floor,
+                None => return Ok(RoundResult::Waiting),
+            },
         };
         write_as_server(&self.app, ServerWriter::System, async |conn| {
-            Ok(readers::register(conn, name, cursor, now).await?)
+            Ok(readers::register(conn, self.reader.name(), cursor, now).await?)
         })
         .await?;
-        Ok(None)
+        Ok(RoundResult::Worked { has_more: true })
     }
 
-    /// Processes `rows`, which follow `cursor` up to `last_position`. If a row fails, processes the rows before it, or
-    /// parks the stream of the row if it is the first one. After a timeout nothing is processed and the next page is
-    /// smaller.
-    async fn process(&self, rows: Arc<[LogRow]>, cursor: i64, last_position: i64) -> Result<()> {
+    /// Returns the floor of the log, unless it is not known yet or many rows have appeared above it: this node may not
+    /// have raised it for a long time, or a transaction that has not ended holds it.
+    async fn find_recent_floor(&self, now: Timestamp) -> Result<Option<i64>> {
+        let end = self.floor.advance().await?;
+        let is_known = end.floor > 0 || end.newest == 0;
+        let oldest_above = read_as_server(&self.app, ReadPool::Log, async |conn| {
+            Ok(floor::get_oldest_time_above(conn, end.floor).await?)
+        });
+        let is_recent = oldest_above.await?.is_none_or(|at| now.since(at) <= BEGIN_TOLERANCE);
+        Ok((is_known && is_recent).then_some(end.floor))
+    }
+
+    /// Takes the lease, in a transaction of its own. Returns false if another node has it, or has moved the cursor.
+    async fn take_lease(&self, cursor: i64) -> Result<bool> {
+        let now = Timestamp::now();
+        let claimed = write_as_server(&self.app, ServerWriter::System, async |conn| {
+            Ok(readers::claim(conn, self.reader.name(), &self.node, now, now.plus(LEASE_DURATION)).await?)
+        });
+        Ok(claimed.await? == Some(cursor))
+    }
+
+    /// Processes `rows`, which follow `cursor`. If a row fails, processes the rows before it, or parks the stream of
+    /// the row if it is the first one. After a timeout nothing is processed and the next page is smaller.
+    async fn process(&self, rows: Arc<[LogRow]>, cursor: i64) -> Result<()> {
         let mut count = rows.len();
         loop {
-            let last_position = rows.get(count).map_or(last_position, |next| next.position - 1);
-            match self.process_page(rows.clone(), count, cursor, last_position).await {
+            match self.process_page(rows.clone(), count, cursor).await {
                 Ok(()) => break,
                 Err(error) if !is_own_fault(&error) => return Err(self.shrink_pages(error, count)),
                 Err(_) if count > 1 => count /= 2,
                 Err(error) => {
-                    self.park(&rows[0], cursor, last_position, &error).await?;
+                    self.park(&rows[0], cursor, &error).await?;
                     break;
                 }
             }
@@ -174,8 +205,8 @@ impl ReaderRunner {
         error
     }
 
-    /// Processes the first `count` of `rows` and moves the cursor from `cursor` to `last_position`.
-    async fn process_page(&self, rows: Arc<[LogRow]>, count: usize, cursor: i64, last_position: i64) -> Result<()> {
+    /// Processes the first `count` of `rows` and moves the cursor from `cursor` to the last of them.
+    async fn process_page(&self, rows: Arc<[LogRow]>, count: usize, cursor: i64) -> Result<()> {
         let runner = self.clone();
         self.transact_with_lease(move |tx, locked_cursor| {
             let (runner, rows) = (runner.clone(), rows.clone());
@@ -184,13 +215,14 @@ impl ReaderRunner {
                     return Ok(TransactionResult::Outdated);
                 }
                 let (name, rows) = (runner.reader.name(), &rows[..count]);
+                let last_id = rows.last().map_or(cursor, |last| last.id);
                 let mut streams: Vec<Stream> = rows.iter().map(|row| row.stream).collect();
                 streams.sort_unstable();
                 streams.dedup();
                 let parked = parked::list_parked(tx.conn(), name, &streams).await?;
                 let rows: Vec<&LogRow> = rows.iter().filter(|row| !parked.contains(&row.stream)).collect();
                 let frames = runner.handle(tx, &rows).await?;
-                readers::set_cursor(tx.conn(), name, last_position).await?;
+                readers::set_cursor(tx.conn(), name, last_id).await?;
                 Ok(TransactionResult::Done(frames))
             })
         })
@@ -208,8 +240,9 @@ impl ReaderRunner {
             .unwrap_or_else(|panicked| Err(Error::internal(panicked)))
     }
 
-    async fn park(&self, row: &LogRow, cursor: i64, last_position: i64, error: &Error) -> Result<()> {
-        let (reader, row_at, text) = (self.reader.clone(), (row.stream, row.rev), error_text(error));
+    /// Parks the stream of a row that failed, and moves the cursor from `cursor` to the row.
+    async fn park(&self, row: &LogRow, cursor: i64, error: &Error) -> Result<()> {
+        let (id, reader, row_at, text) = (row.id, self.reader.clone(), (row.stream, row.rev), error_text(error));
         tracing::warn!(reader = reader.name(), stream = ?row.stream, rev = row.rev.0, error = text, "a stream is parked");
         self.transact_with_lease(move |tx, locked_cursor| {
             let (reader, text) = (reader.clone(), text.clone());
@@ -219,7 +252,7 @@ impl ReaderRunner {
                 }
                 let next_at = Timestamp::now().plus(FIRST_PAUSE);
                 parked::park(tx.conn(), reader.name(), row_at, next_at, &text).await?;
-                readers::set_cursor(tx.conn(), reader.name(), last_position).await?;
+                readers::set_cursor(tx.conn(), reader.name(), id).await?;
                 Ok(TransactionResult::Done(Vec::new()))
             })
         })

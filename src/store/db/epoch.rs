@@ -19,9 +19,9 @@ pub const LAST_ID_ON_POSTGRES: &str =
     "SELECT COALESCE(pg_sequence_last_value(pg_get_serial_sequence('outbox', 'id')::regclass), 0) AS last";
 /// The PostgreSQL statement that changes the epoch from `$1` to `$2`, unless another node has changed it already.
 ///
-/// In the same statement it raises the ids of the log, and the positions of the sequencer, above all that were ever
-/// used: to the next multiple of 2^32 above the last id and `$3`. If `$4` and `$5` are not empty, they are stored as
-/// the server and the tables of the new history.
+/// In the same statement it raises the ids of the log above all that were ever used: to the next multiple of 2^32 above
+/// the last id, the cursors of the readers and `$3`. If `$4` and `$5` are not empty, they are stored as the server and
+/// the tables of the new history.
 pub const CHANGE_EPOCH_ON_POSTGRES: &str = "WITH changed AS (
          UPDATE meta SET value = $2 WHERE key = 'epoch' AND value = $1 RETURNING value
      ), noted AS (
@@ -32,8 +32,6 @@ pub const CHANGE_EPOCH_ON_POSTGRES: &str = "WITH changed AS (
          SELECT setval(pg_get_serial_sequence('outbox', 'id')::regclass, ((GREATEST(
              COALESCE(pg_sequence_last_value(pg_get_serial_sequence('outbox', 'id')::regclass), 0), $3::bigint,
              (SELECT COALESCE(max(cursor), 0) FROM readers)) >> 32) + 1) << 32) AS id FROM changed
-     ), numbered AS (
-         UPDATE readers SET cursor = moved.id FROM moved WHERE name = 'sequencer'
      )
      SELECT id FROM moved";
 

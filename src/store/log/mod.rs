@@ -2,9 +2,9 @@
 //!
 //! Only `transact` appends rows. A row is rewritten only if it shows a message that is deleted.
 
+pub mod floor;
 pub mod pages;
 pub mod parked;
-pub mod positions;
 pub mod readers;
 pub mod retention;
 
@@ -19,7 +19,7 @@ use crate::store::db::transaction::Transaction;
 use crate::store::dialect::{self, Column};
 use crate::store::table_write::TableWrite;
 use sea_orm::{ConnectionTrait, DbErr, QueryResult};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use uuid::Uuid;
 
 /// Returns the write that appends `events` in their order; `None` if there are none. The calling function has locked their streams, and their revisions continue without
@@ -234,7 +234,7 @@ pub async fn lock_rows(conn: &impl ConnectionTrait, ids: &[i64]) -> Result<Vec<M
 }
 
 /// Replaces the texts of rows that this transaction has locked with [`lock_rows`], because a message in them is deleted
-/// for everyone. A log row never changes in another way, except in its column `position`.
+/// for everyone. A log row never changes in another way.
 pub async fn rewrite_rows(conn: &Transaction, rows: Vec<(i64, String)>) -> Result<(), DbErr> {
     if rows.is_empty() {
         return Ok(());
@@ -309,46 +309,6 @@ pub async fn read_tail(conn: &impl ConnectionTrait, floor: i64) -> Result<LogTai
         tail.snapshot.newest = tail.snapshot.newest.max(id);
     }
     Ok(tail)
-}
-
-/// Runs a tick of the [floor](crate::domain::floor). Returns the greatest visible log id, 0 if the log has no rows, and
-/// the transaction id that the statement takes after its snapshot, `None` on SQLite. On PostgreSQL each call uses up a
-/// transaction id, so call it only if the floor needs a tick.
-pub async fn take_tick(conn: &impl ConnectionTrait) -> Result<(i64, Option<i64>), DbErr> {
-    let statement = dialect::statement(
-        conn,
-        "SELECT (SELECT max(id) FROM outbox) AS newest, pg_current_xact_id()::text::bigint AS xid",
-        "SELECT max(id) AS newest, NULL AS xid FROM outbox",
-        vec![],
-    );
-    let Some(row) = dialect::one(conn, statement).await? else { return Ok((0, None)) };
-    let xid = if dialect::is_postgres(conn) { Some(row.try_get("", "xid")?) } else { None };
-    Ok((row.try_get::<Option<i64>>("", "newest")?.unwrap_or(0), xid))
-}
-
-/// Returns whether the database assigns log ids one by one in the order of time, as the [floor](crate::domain::floor)
-/// requires. On PostgreSQL a sequence with a `CACHE` above 1 assigns a range of ids to each connection instead.
-pub async fn assigns_ids_in_order(conn: &impl ConnectionTrait) -> Result<bool, DbErr> {
-    if !dialect::is_postgres(conn) {
-        return Ok(true);
-    }
-    let text = "SELECT seqcache FROM pg_sequence WHERE seqrelid = pg_get_serial_sequence('outbox', 'id')::regclass";
-    let row = dialect::one(conn, dialect::plain(conn, text, vec![])).await?;
-    row.map_or(Ok(false), |row| Ok(row.try_get::<i64>("", "seqcache")? == 1))
-}
-
-/// Returns the names of the PostgreSQL transactions that have written to the log and have not ended. A COMMIT that
-/// waits for a standby has not ended.
-pub async fn list_open_transactions(conn: &impl ConnectionTrait) -> Result<HashSet<String>, DbErr> {
-    let statement = dialect::plain(
-        conn,
-        "SELECT virtualtransaction AS name FROM pg_locks
-         WHERE locktype = 'relation' AND mode = 'RowExclusiveLock' AND granted AND relation = 'outbox'::regclass
-           AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
-        vec![],
-    );
-    let rows = dialect::all(conn, statement).await?;
-    rows.iter().map(|row| row.try_get("", "name")).collect()
 }
 
 /// Returns the head of each of these streams. Streams that do not exist are left out.

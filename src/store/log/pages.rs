@@ -1,6 +1,5 @@
 //! The statements that read a page of the log, bounded in rows and bytes.
 
-use super::positions::position_column;
 use crate::domain::ids::Rev;
 use crate::domain::stream::Stream;
 use crate::protocol::event_type::StoredEventType;
@@ -8,15 +7,15 @@ use crate::protocol::stored_event::StoredEvent;
 use crate::store::{dialect, log};
 use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 
-/// The columns of a [`LogRow`], besides its position.
-const COLUMNS: &str = "stream_kind, stream_id, rev, event_type, payload";
+/// The columns of a [`LogRow`].
+const COLUMNS: &str = "id, stream_kind, stream_id, rev, event_type, payload";
 /// The size of a row. The databases read it from the header of a large value, not from all of it.
 const BYTES: &str = "CAST(octet_length(payload) AS BIGINT) AS bytes";
 
 /// A row of the log, as a reader gets it.
 #[derive(Clone, Debug)]
 pub struct LogRow {
-    pub position: i64,
+    pub id: i64,
     pub stream: Stream,
     pub rev: Rev,
     pub event_type: StoredEventType,
@@ -33,7 +32,7 @@ impl LogRow {
 
 fn log_row(row: &QueryResult) -> Result<LogRow, DbErr> {
     Ok(LogRow {
-        position: row.try_get("", "log_position")?,
+        id: row.try_get("", "id")?,
         stream: stream(row)?,
         rev: Rev(row.try_get("", "rev")?),
         event_type: log::event_type(row)?,
@@ -67,24 +66,26 @@ fn fit(sizes: &[QueryResult], max_rows: usize, max_bytes: u64) -> Result<Option<
     Ok(last.map(|last| (last, sizes.len() >= max_rows)))
 }
 
-/// Returns the rows after the position `after`, in the order of their positions: at most `max_rows`, and none after the
-/// rows before it have reached `max_bytes`.
-pub async fn page(conn: &impl ConnectionTrait, after: i64, max_rows: usize, max_bytes: u64) -> Result<LogPage, DbErr> {
-    let position = position_column(conn);
-    let text =
-        format!("SELECT {position} AS number, {BYTES} FROM outbox WHERE {position} > $1 ORDER BY {position} LIMIT $2");
-    let sizes = dialect::plain(conn, &text, vec![after.into(), (max_rows as i64).into()]);
+/// Returns the rows after the id `after` up to the id `floor`, in the order of their ids: at most `max_rows`, and none
+/// after the rows before it have reached `max_bytes`. No row may appear any more at or below `floor`, so that a reader
+/// which continues after the last row skips none.
+pub async fn page(
+    conn: &impl ConnectionTrait,
+    after: i64,
+    floor: i64,
+    max_rows: usize,
+    max_bytes: u64,
+) -> Result<LogPage, DbErr> {
+    let text = format!("SELECT id AS number, {BYTES} FROM outbox WHERE id > $1 AND id <= $2 ORDER BY id LIMIT $3");
+    let sizes = dialect::plain(conn, &text, vec![after.into(), floor.into(), (max_rows as i64).into()]);
     let sizes = dialect::all(conn, sizes).await?;
     let Some((last, has_more)) = fit(&sizes, max_rows, max_bytes)? else { return Ok(LogPage::default()) };
-    let text = format!(
-        "SELECT {position} AS log_position, {COLUMNS} FROM outbox
-         WHERE {position} > $1 AND {position} <= $2 ORDER BY {position}"
-    );
+    let text = format!("SELECT {COLUMNS} FROM outbox WHERE id > $1 AND id <= $2 ORDER BY id");
     let rows = dialect::all(conn, dialect::plain(conn, &text, vec![after.into(), last.into()])).await?;
     Ok(LogPage { rows: rows.iter().map(log_row).collect::<Result<_, _>>()?, has_more })
 }
 
-/// Returns rows of one stream, from revision `from` on, whose position is not after `cursor`. The limits are those of
+/// Returns rows of one stream, from revision `from` on, whose id is not after `cursor`. The limits are those of
 /// [`page`].
 pub async fn stream_page(
     conn: &impl ConnectionTrait,
@@ -94,14 +95,13 @@ pub async fn stream_page(
     max_rows: usize,
     max_bytes: u64,
 ) -> Result<LogPage, DbErr> {
-    let position = position_column(conn);
-    let rows_of = format!("FROM outbox WHERE stream_kind = $1 AND stream_id = $2 AND rev >= $3 AND {position} <= $4");
+    let rows_of = "FROM outbox WHERE stream_kind = $1 AND stream_id = $2 AND rev >= $3 AND id <= $4";
     let values =
         |last: i64| vec![stream.kind_number().into(), stream.id().into(), from.into(), cursor.into(), last.into()];
     let text = format!("SELECT rev AS number, {BYTES} {rows_of} ORDER BY rev LIMIT $5");
     let sizes = dialect::all(conn, dialect::plain(conn, &text, values(max_rows as i64))).await?;
     let Some((last, has_more)) = fit(&sizes, max_rows, max_bytes)? else { return Ok(LogPage::default()) };
-    let text = format!("SELECT {position} AS log_position, {COLUMNS} {rows_of} AND rev <= $5 ORDER BY rev");
+    let text = format!("SELECT {COLUMNS} {rows_of} AND rev <= $5 ORDER BY rev");
     let rows = dialect::all(conn, dialect::plain(conn, &text, values(last))).await?;
     Ok(LogPage { rows: rows.iter().map(log_row).collect::<Result<_, _>>()?, has_more })
 }

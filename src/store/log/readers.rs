@@ -1,13 +1,9 @@
 //! The statements of readers of the log: the lease and the cursor of each reader, and how far behind it is. The work
 //! that a reader does with the rows is in `relay`.
 
-use super::positions::position_column;
 use crate::domain::time::Timestamp;
 use crate::store::dialect;
 use sea_orm::{ConnectionTrait, DbErr};
-
-/// The name of the sequencer's row in `readers`. Its cursor is the last position that it assigned.
-pub const SEQUENCER: &str = "sequencer";
 
 /// The right of one node to run a reader until a point in time, with the progress of the reader.
 #[derive(Clone, Debug)]
@@ -15,22 +11,31 @@ pub struct Lease {
     /// The id of the node that has or had the lease; `None` if no node had it yet.
     pub holder: Option<String>,
     pub until: Timestamp,
-    /// The position of the last row that the reader processed.
+    /// The id of the last row that the reader processed.
     pub cursor: i64,
     /// Whether the reader is failed: it does not run until the operator restarts it.
     pub is_failed: bool,
+    /// The greatest visible id of the log, 0 if the log has no rows.
+    pub newest: i64,
 }
 
 impl Lease {
+    /// Returns true if `node` has the lease at `now`.
+    pub fn is_held_by(&self, node: &str, now: Timestamp) -> bool {
+        self.until >= now && self.holder.as_deref() == Some(node)
+    }
+
     /// Returns true if a node other than `node` has the lease at `now`.
     pub fn is_held_by_another(&self, node: &str, now: Timestamp) -> bool {
         self.until >= now && self.holder.as_deref().is_some_and(|holder| holder != node)
     }
 }
 
-/// Returns the lease of a reader without locking its row, or `None` if the reader is not registered.
+/// Returns the lease of a reader with the end of the log, without locking the reader's row. Returns `None` if the
+/// reader is not registered.
 pub async fn lease(conn: &impl ConnectionTrait, name: &str) -> Result<Option<Lease>, DbErr> {
-    let text = "SELECT holder, leased_until, cursor, failed_at FROM readers WHERE name = $1";
+    let text = "SELECT holder, leased_until, cursor, failed_at, COALESCE((SELECT max(id) FROM outbox), 0) AS newest
+                FROM readers WHERE name = $1";
     let row = dialect::one(conn, dialect::plain(conn, text, vec![name.into()])).await?;
     row.map(|row| {
         Ok(Lease {
@@ -38,12 +43,13 @@ pub async fn lease(conn: &impl ConnectionTrait, name: &str) -> Result<Option<Lea
             until: Timestamp(row.try_get("", "leased_until")?),
             cursor: row.try_get("", "cursor")?,
             is_failed: row.try_get::<Option<i64>>("", "failed_at")?.is_some(),
+            newest: row.try_get("", "newest")?,
         })
     })
     .transpose()
 }
 
-/// Registers a reader that begins after the position `cursor`. Does nothing if the reader is registered already.
+/// Registers a reader that begins after the id `cursor`. Does nothing if the reader is registered already.
 pub async fn register(conn: &impl ConnectionTrait, name: &str, cursor: i64, now: Timestamp) -> Result<(), DbErr> {
     let statement = dialect::plain(
         conn,
@@ -105,27 +111,24 @@ pub struct ReaderLag {
     pub cursor: i64,
     /// When the oldest row that the reader has not processed was appended. `None` if there is no such row.
     pub oldest_unread_at: Option<Timestamp>,
-    /// The newest position minus the cursor.
+    /// The greatest id of the log minus the cursor. This is at least the number of rows, because ids have gaps.
     pub unread_rows: i64,
 }
 
-/// Returns the lags of all readers that are registered and not failed. The sequencer is not a reader.
+/// Returns the lags of all readers that are registered and not failed.
 pub async fn list_lags(conn: &impl ConnectionTrait) -> Result<Vec<ReaderLag>, DbErr> {
-    let position = position_column(conn);
-    let text = format!(
-        "SELECT name, cursor, (SELECT created_at FROM outbox WHERE {position} > readers.cursor
-                               ORDER BY {position} LIMIT 1) AS oldest_unread_at,
-                (SELECT max({position}) FROM outbox) AS log_end
-         FROM readers WHERE failed_at IS NULL AND name <> $1"
-    );
-    let rows = dialect::all(conn, dialect::plain(conn, &text, vec![SEQUENCER.into()])).await?;
+    let text = "SELECT name, cursor, (SELECT created_at FROM outbox WHERE id > readers.cursor
+                                      ORDER BY id LIMIT 1) AS oldest_unread_at,
+                       COALESCE((SELECT max(id) FROM outbox), 0) AS newest
+                FROM readers WHERE failed_at IS NULL";
+    let rows = dialect::all(conn, dialect::plain(conn, text, vec![])).await?;
     rows.iter()
         .map(|row| {
             let cursor: i64 = row.try_get("", "cursor")?;
             Ok(ReaderLag {
                 name: row.try_get("", "name")?,
                 cursor,
-                unread_rows: row.try_get::<Option<i64>>("", "log_end")?.unwrap_or(0) - cursor,
+                unread_rows: row.try_get::<i64>("", "newest")? - cursor,
                 oldest_unread_at: row.try_get::<Option<i64>>("", "oldest_unread_at")?.map(Timestamp),
             })
         })

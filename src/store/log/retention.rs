@@ -1,7 +1,6 @@
 //! The statements of retention: what is old in the log, and what no reader needs any more.
 
 use super::pages::stream;
-use super::positions::position_column;
 use crate::domain::ids::Rev;
 use crate::domain::stream::Stream;
 use crate::domain::time::Timestamp;
@@ -74,7 +73,7 @@ pub async fn remove_rows(
     let text = |known: &str, first: usize| {
         format!(
             "DELETE FROM outbox WHERE id > ${first} AND id <= ${}
-             AND {} <= (SELECT min(CASE WHEN failed_at IS NULL THEN cursor ELSE {} END) FROM readers)
+             AND id <= (SELECT min(CASE WHEN failed_at IS NULL THEN cursor ELSE {} END) FROM readers)
              AND NOT EXISTS (SELECT 1 FROM readers r JOIN reader_failures f ON f.reader = r.name
                              JOIN outbox o ON o.stream_kind = f.stream_kind AND o.stream_id = f.stream_id
                                            AND o.rev = f.rev
@@ -83,7 +82,6 @@ pub async fn remove_rows(
                              AND f.stream_kind = outbox.stream_kind AND f.stream_id = outbox.stream_id
                              AND f.rev <= outbox.rev)",
             first + 1,
-            position_column(conn),
             i64::MAX,
             first + 2,
         )
@@ -103,27 +101,24 @@ pub struct FailedRow {
     pub reader: String,
     pub stream: Stream,
     pub rev: Rev,
-    pub position: i64,
+    pub id: i64,
     pub created_at: Timestamp,
 }
 
 /// Lists the rows older than `before` at which streams are parked for readers that are not failed.
 pub async fn list_failed_rows(conn: &impl ConnectionTrait, before: Timestamp) -> Result<Vec<FailedRow>, DbErr> {
-    let text = format!(
-        "SELECT f.reader, o.stream_kind, o.stream_id, o.rev, o.{} AS log_position, o.created_at
+    let text = "SELECT f.reader, o.stream_kind, o.stream_id, o.rev, o.id, o.created_at
          FROM readers r JOIN reader_failures f ON f.reader = r.name
          JOIN outbox o ON o.stream_kind = f.stream_kind AND o.stream_id = f.stream_id AND o.rev = f.rev
-         WHERE r.failed_at IS NULL AND o.created_at < $1",
-        position_column(conn)
-    );
-    let rows = dialect::all(conn, dialect::plain(conn, &text, vec![before.into()])).await?;
+         WHERE r.failed_at IS NULL AND o.created_at < $1";
+    let rows = dialect::all(conn, dialect::plain(conn, text, vec![before.into()])).await?;
     rows.iter()
         .map(|row| {
             Ok(FailedRow {
                 reader: row.try_get("", "reader")?,
                 stream: stream(row)?,
                 rev: Rev(row.try_get("", "rev")?),
-                position: row.try_get("", "log_position")?,
+                id: row.try_get("", "id")?,
                 created_at: Timestamp(row.try_get("", "created_at")?),
             })
         })

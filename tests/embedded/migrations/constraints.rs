@@ -216,7 +216,6 @@ async fn unique_values_cannot_be_stored_twice() {
         refused!(db, "unique constraint", message(), temp_id = Some("temp-40".into()));
         refused!(db, "unique constraint", sample_rows::notification(61, 2, 30, 40));
         refused!(db, "unique constraint", sample_rows::log_row(2, 30, 1));
-        refused!(db, "unique constraint", sample_rows::log_row(2, 30, 2), position = Some(1));
 
         let mut same = message();
         same.temp_id = Some("temp-40".into());
@@ -315,7 +314,6 @@ async fn log_ids_are_never_used_twice() {
         let append = async |rev| {
             let mut row = sample_rows::log_row(0, 30, rev).into_active_model().reset_all();
             row.id = NotSet;
-            row.position = Set(None);
             let outcome = outbox::Entity::insert(row).exec(&db).await;
             outcome.expect("a log row").last_insert_id
         };

@@ -27,7 +27,8 @@ async fn insert_history(db: &DatabaseConnection) -> Vec<messages::Model> {
             participants::Model { left_at: left, left_rev: left.map(|_| 4), ..sample_rows::participant(30, user) };
         insert(db, row).await.expect("a participant");
     }
-    let quoted = messages::Model { reply_to_id: None, ..sample_rows::message(41, 30, 1, 1) };
+    let link = sample_rows::link(41, 30).url;
+    let quoted = messages::Model { reply_to_id: None, content: link, ..sample_rows::message(41, 30, 1, 1) };
     // The ids are in another order than the messages.
     let reply = messages::Model { reply_to_id: Some(id(41)), ..sample_rows::message(40, 30, 2, 2) };
     let system = sample_rows::system_message(42, 31, 1);

@@ -4,6 +4,7 @@
 mod catalogue;
 mod constraints;
 mod emails;
+mod log_ids;
 mod message_keys;
 mod sample_rows;
 mod upgrade;

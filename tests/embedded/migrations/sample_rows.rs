@@ -317,7 +317,6 @@ pub fn push_subscription(number: u128, user: u128, login: u128) -> push_subscrip
 pub fn log_row(number: i64, conversation: u128, rev: i64) -> outbox::Model {
     outbox::Model {
         id: number,
-        position: Some(number),
         stream_kind: 0,
         stream_id: id(conversation),
         rev,

@@ -142,14 +142,13 @@ impl<'a> Filler<'a> {
                     CASE WHEN i % 2 = 0 THEN c.created_by ELSE c.other END,
                     'text', 'message number ' || i, 1000000 + i
                  FROM n CROSS JOIN filled c;
-                 INSERT INTO outbox (position, stream_kind, stream_id, rev, event_type, message_id, payload, created_at)
-                 SELECT NULL, 0, m.conversation_id, m.rev, 'message.new', m.id,
+                 INSERT INTO outbox (stream_kind, stream_id, rev, event_type, message_id, payload, created_at)
+                 SELECT 0, m.conversation_id, m.rev, 'message.new', m.id,
                     '{{\"type\":\"message.new\",\"stream\":\"conversation\",\"rev\":0,\"payload\":{{}}}}', m.created_at
                  FROM messages m JOIN conversations c ON c.id = m.conversation_id
                  WHERE c.{which} AND m.rev > c.last_rev;
                  UPDATE conversations SET last_seq = last_seq + {count}, last_count = last_count + {count},
-                    last_rev = last_rev + {count}, last_message_at = 1000000 + {count} WHERE {which};
-                 UPDATE outbox SET position = id WHERE position IS NULL;",
+                    last_rev = last_rev + {count}, last_message_at = 1000000 + {count} WHERE {which};",
                 numbers(count),
             ))
             .await;

@@ -129,7 +129,7 @@ fn an_appending_reader_dropped_at_any_await_appends_everything_once() {
                 group.send(test, &mut random).await;
             }
             sent += 2;
-            node.assign_positions().await;
+            node.raise_floor().await;
             dropped += usize::from(poll_at_most(node.runner.run_round(), polls).await.is_none());
             node.read().await;
             assert_eq!(count_appended().await, sent);

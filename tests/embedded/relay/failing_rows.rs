@@ -116,7 +116,7 @@ fn an_unavailable_database_parks_no_stream() {
         for _ in 0..3 {
             stuck.send(test, &mut random).await;
         }
-        node.assign_positions().await;
+        node.raise_floor().await;
         for _ in 0..3 {
             assert!(node.runner.run_round().await.is_err());
             assert_eq!((cursor(test, "recording").await, list_parked(test).await), (position_before, vec![]));

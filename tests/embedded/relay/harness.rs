@@ -1,8 +1,9 @@
-//! The shared parts of the tests of the relay: random changes in a group, a reader that fails at chosen rows, and a
-//! recount that the statistics must equal.
+//! The shared parts of the tests of the relay: random changes in a group, nodes that run a reader, and a recount that
+//! the statistics must equal.
 
+pub use super::recording_reader::{Failure, RECORDING_LAG, RecordingReader, check_recorded};
 use crate::harness::{TestApp, TestSend};
-use crate::support::Random;
+use crate::support::{DEADLINE, Random};
 use greenroom::domain::caller::Caller;
 use greenroom::domain::content::Content;
 use greenroom::domain::ids::{ConversationId, MessageId};
@@ -10,27 +11,24 @@ use greenroom::domain::links::links;
 use greenroom::domain::stream::Stream;
 use greenroom::domain::time::Timestamp;
 use greenroom::error::Error;
-use greenroom::mailboxes::Ephemeral;
 use greenroom::protocol::messages::Audience;
+use greenroom::relay::floor::LogFloor;
 use greenroom::relay::lag::LagWatch;
 use greenroom::relay::reader::{Begin, PageLimit, Reader, RoundResult};
 use greenroom::relay::retention;
 use greenroom::relay::runner::ReaderRunner;
-use greenroom::relay::sequencer::{self, Sequencer};
 use greenroom::relay::statistics::Statistics;
-use greenroom::store::dialect;
-use greenroom::store::log::pages::LogRow;
 use greenroom::usecases::{deletions, edits};
-use greenroom::work::transact::WorkFuture;
-use greenroom::work::tx::Tx;
-use sea_orm::{ConnectionTrait, DbErr, TryGetable};
+use sea_orm::TryGetable;
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use uuid::Uuid;
+
+/// The time between two rounds of a reader that waits for the floor of the log.
+const POLL_INTERVAL: Duration = Duration::from_millis(2);
 
 /// Polls `work` at most `polls` times and then drops it. If `polls` grows from call to call, the work is dropped at
 /// each of its awaits.
@@ -97,9 +95,9 @@ impl TestGroup {
     }
 }
 
-/// The parts of the relay on one node: its sequencer, on PostgreSQL only, and its runner of one reader.
+/// The parts of the relay on one node: its floor of the log, and its runner of one reader.
 pub struct Node {
-    pub sequencer: Option<Sequencer>,
+    pub floor: LogFloor,
     pub runner: ReaderRunner,
 }
 
@@ -110,24 +108,33 @@ impl Node {
     }
 
     pub fn with(test: &TestApp, name: &str, reader: Arc<dyn Reader>) -> Self {
-        let app = &test.app;
-        Self {
-            sequencer: sequencer::is_needed(app).then(|| Sequencer::new(app.clone(), name)),
-            runner: ReaderRunner::new(app.clone(), reader, name),
-        }
+        let floor = LogFloor::new(&test.app);
+        Self { runner: ReaderRunner::new(test.app.clone(), reader, floor.clone(), name), floor }
     }
 
-    /// Assigns a position to every log row, on PostgreSQL only.
-    pub async fn assign_positions(&self) {
-        if let Some(sequencer) = &self.sequencer {
-            while sequencer.run_round().await.unwrap() > 0 {}
+    /// Waits until the reader may read all rows of the log, which transactions of other tests may delay on PostgreSQL.
+    pub async fn raise_floor(&self) {
+        loop {
+            let end = self.floor.advance().await.unwrap();
+            if end.floor >= end.newest {
+                return;
+            }
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 
     /// Runs rounds until the reader has processed all rows.
     pub async fn read(&self) {
-        self.assign_positions().await;
-        while !matches!(self.runner.run_round().await.unwrap(), RoundResult::Idle(_)) {}
+        let started = Instant::now();
+        loop {
+            assert!(started.elapsed() < DEADLINE, "the reader does not reach the end of the log");
+            match self.runner.run_round().await.unwrap() {
+                RoundResult::Idle(_) => return,
+                RoundResult::Waiting => tokio::time::sleep(POLL_INTERVAL).await,
+                RoundResult::Worked { .. } => {}
+                RoundResult::Failed => panic!("the reader is failed"),
+            }
+        }
     }
 }
 
@@ -174,7 +181,7 @@ pub struct Counts {
     links: BTreeSet<(Uuid, i64, i64, String)>,
 }
 
-fn get<T: TryGetable>(row: &sea_orm::QueryResult, name: &str) -> T {
+pub fn get<T: TryGetable>(row: &sea_orm::QueryResult, name: &str) -> T {
     row.try_get("", name).unwrap()
 }
 
@@ -224,165 +231,24 @@ impl Counts {
     }
 }
 
-/// A reader that records the rows that it gets in a table of its own, and fails at chosen rows.
-pub struct RecordingReader {
-    failures: Mutex<BTreeMap<(Stream, i64), Failure>>,
-    begin: Begin,
-    limit: PageLimit,
-    /// The next page of more rows than this takes too long.
-    slow_above: AtomicUsize,
-    /// The sizes of the rows in each page that the reader got.
-    pages: Mutex<Vec<Vec<usize>>>,
-}
-
-/// The maximum lag of this reader.
-pub const RECORDING_LAG: Duration = Duration::from_hours(100);
-
-/// The reason why the reader fails at a row.
-#[derive(Clone, Copy)]
-pub enum Failure {
-    /// The reader cannot process the row.
-    Row,
-    /// The database refuses a statement.
-    Data,
-    /// The database is down.
-    DatabaseDown,
-    /// Processing the row fails with a timeout, at the first poll.
-    Slow,
-}
-
-impl RecordingReader {
-    /// Creates the reader and its table. The key of the table refuses a row that is recorded twice.
-    pub async fn new(test: &TestApp) -> Arc<Self> {
-        Self::with(test, Begin::Start, PageLimit { rows: 1000, bytes: 1 << 20 }).await
-    }
-
-    /// Creates the reader and its table, with its start and its pages.
-    pub async fn with(test: &TestApp, begin: Begin, limit: PageLimit) -> Arc<Self> {
-        let table = "CREATE TABLE recorded_rows (
-            number INTEGER NOT NULL, kind INTEGER NOT NULL, stream TEXT NOT NULL, rev BIGINT NOT NULL,
-            UNIQUE (stream, rev))";
-        test.run(table).await;
-        Self::reopen(begin, limit)
-    }
-
-    /// Creates the reader for a table that exists.
-    pub fn reopen(begin: Begin, limit: PageLimit) -> Arc<Self> {
-        let (failures, slow_above, pages) = (Mutex::default(), AtomicUsize::new(usize::MAX), Mutex::default());
-        Arc::new(Self { failures, begin, limit, slow_above, pages })
-    }
-
-    /// Makes the next page of more than this number of rows take too long.
-    pub fn slow_down(&self, above: usize) {
-        self.slow_above.store(above, Ordering::Relaxed);
-    }
-
-    /// Returns the sizes of the rows in each page since the last call of this function.
-    pub fn take_pages(&self) -> Vec<Vec<usize>> {
-        std::mem::take(&mut self.pages.lock().unwrap())
-    }
-
-    /// Makes a row fail from now on.
-    pub fn fail(&self, stream: Stream, rev: i64, failure: Failure) {
-        self.failures.lock().unwrap().insert((stream, rev), failure);
-    }
-
-    /// Ends all failures.
-    pub fn stop_failing(&self) {
-        self.failures.lock().unwrap().clear();
-    }
-
-    /// Returns the revisions of a stream in the order in which they were recorded.
-    pub async fn revs(test: &TestApp, stream: Stream) -> Vec<i64> {
-        let query = format!("SELECT rev FROM recorded_rows WHERE stream = '{}' ORDER BY number", stream.id());
-        test.rows(&query).await.iter().map(|row| get(row, "rev")).collect()
-    }
-}
-
-impl Reader for RecordingReader {
-    fn name(&self) -> &'static str {
-        "recording"
-    }
-
-    fn begin(&self) -> Begin {
-        self.begin
-    }
-
-    fn max_lag(&self) -> Duration {
-        RECORDING_LAG
-    }
-
-    fn page_interval(&self) -> Duration {
-        Duration::ZERO
-    }
-
-    fn page_limit(&self) -> PageLimit {
-        self.limit
-    }
-
-    fn handle<'t>(&'t self, tx: &'t mut Tx, rows: &'t [&'t LogRow]) -> WorkFuture<'t, Vec<Ephemeral>> {
-        Box::pin(async move {
-            let conn = tx.conn();
-            self.pages.lock().unwrap().push(rows.iter().map(|row| row.text.len()).collect());
-            if rows.len() > self.slow_above.load(Ordering::Relaxed) {
-                self.slow_down(usize::MAX);
-                take_too_long(conn).await?;
-            }
-            for row in rows {
-                let failure = self.failures.lock().unwrap().get(&(row.stream, row.rev.0)).copied();
-                match failure {
-                    Some(Failure::Row) => return Err(Error::internal("this row cannot be read")),
-                    Some(Failure::DatabaseDown) => return Err(Error::unavailable("the database is down")),
-                    Some(Failure::Slow) => return Err(time_out().await),
-                    Some(Failure::Data) | None => {}
-                }
-                let kind = if failure.is_some() { "NULL" } else { "1" };
-                let text = format!(
-                    "INSERT INTO recorded_rows SELECT (SELECT count(*) FROM recorded_rows), {kind}, '{}', {}",
-                    row.stream.id(),
-                    row.rev.0
-                );
-                dialect::run(conn, dialect::plain(conn, &text, vec![])).await?;
-            }
-            Ok(Vec::new())
-        })
-    }
-}
-
-/// Waits longer than a statement may take on PostgreSQL, or than a transaction may take on SQLite.
-async fn take_too_long(conn: &impl ConnectionTrait) -> Result<(), DbErr> {
-    if !dialect::is_postgres(conn) {
-        return std::future::pending().await;
-    }
-    conn.execute_unprepared("SET LOCAL statement_timeout = 50").await?;
-    conn.execute_unprepared("SELECT pg_sleep(30)").await.map(drop)
-}
-
 /// Returns each parked stream with its revision, attempts and status.
 pub async fn list_parked(test: &TestApp) -> Vec<(Uuid, i64, i64, String)> {
     let rows = test.rows("SELECT * FROM reader_failures ORDER BY stream_id").await;
     rows.iter().map(|row| (get(row, "stream_id"), get(row, "rev"), get(row, "attempts"), get(row, "status"))).collect()
 }
 
-/// Returns the position of a reader.
+/// Returns the id of the last row that a reader has processed.
 pub async fn cursor(test: &TestApp, name: &str) -> i64 {
     let rows = test.rows(&format!("SELECT cursor FROM readers WHERE name = '{name}'")).await;
     rows.first().map_or(0, |row| get(row, "cursor"))
 }
 
-/// Panics unless every log row has a position, the positions have no gap, and those of a stream are in the order of its
-/// revisions.
+/// Panics unless the ids of the rows of each stream are in the order of the revisions, which have no gap.
 pub async fn check_order(test: &TestApp) {
-    let order = if test.is_postgres() { "position" } else { "id" };
-    let rows = test.rows(&format!("SELECT {order} AS position, stream_id, rev FROM outbox ORDER BY {order}")).await;
     let mut revs: BTreeMap<Uuid, i64> = BTreeMap::new();
-    for (index, row) in rows.iter().enumerate() {
-        let position: Option<i64> = get(row, "position");
-        if test.is_postgres() {
-            assert_eq!(position, Some(index as i64 + 1), "the positions have a gap");
-        }
-        let rev: i64 = get(row, "rev");
-        let last = revs.insert(get(row, "stream_id"), rev).unwrap_or(0);
+    for row in test.rows("SELECT stream_id, rev FROM outbox ORDER BY id").await {
+        let rev: i64 = get(&row, "rev");
+        let last = revs.insert(get(&row, "stream_id"), rev).unwrap_or(0);
         assert_eq!(rev, last + 1, "the events of a stream are not in the order of their revisions");
     }
 }

@@ -2,7 +2,7 @@
 //! recount of the messages.
 
 use super::harness::{
-    Counts, Failure, Node, RecordingReader, TestGroup, check_order, end_pauses, list_parked, poll_at_most,
+    Counts, Failure, Node, RecordingReader, TestGroup, check_recorded, end_pauses, list_parked, poll_at_most,
 };
 use crate::harness::{TestApp, on_each_database, on_postgres};
 use crate::support::Random;
@@ -26,7 +26,7 @@ fn a_reader_dropped_at_any_await_counts_everything_once() {
             for _ in 0..3 {
                 group.send_or_change(test, &mut random).await;
             }
-            node.assign_positions().await;
+            node.raise_floor().await;
             let done = poll_at_most(node.runner.run_round(), polls).await;
             // The dropped round must not block the next one.
             node.read().await;
@@ -53,7 +53,7 @@ fn a_reader_dropped_at_any_await_while_a_stream_is_parked_loses_nothing_of_it() 
                 group.send(test, &mut random).await;
             }
             last += 3;
-            node.assign_positions().await;
+            node.raise_floor().await;
             // In three rounds, each dropped at some await, the stream is parked, fails again and succeeds.
             let parks = poll_at_most(node.runner.run_round(), polls).await;
             node.read().await;
@@ -72,21 +72,20 @@ fn a_reader_dropped_at_any_await_while_a_stream_is_parked_loses_nothing_of_it() 
 }
 
 #[test]
-fn a_sequencer_dropped_at_any_await_assigns_every_position_once() {
+fn a_round_dropped_while_the_floor_rises_loses_no_row() {
     on_postgres(&async |test: &TestApp| {
         let mut random = Random::from_environment();
-        let node = Node::new(test, "node");
+        let node = Node::with(test, "node", RecordingReader::new(test).await);
         let mut group = TestGroup::new(test).await;
         let (mut polls, mut dropped) = (0, 0);
         while dropped < 40 {
-            polls = polls % 12 + 1;
+            polls = polls % 8 + 1;
             for _ in 0..3 {
                 group.send_or_change(test, &mut random).await;
             }
-            let done = poll_at_most(node.sequencer.as_ref().unwrap().run_round(), polls).await;
+            let done = poll_at_most(node.floor.advance(), polls).await;
             node.read().await;
-            check_order(test).await;
-            Counts::check(test).await;
+            check_recorded(test).await;
             dropped += usize::from(done.is_none());
         }
     });

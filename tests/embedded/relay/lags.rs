@@ -1,7 +1,7 @@
 //! Readers that are too far behind become failed readers, for which the log keeps no rows.
 
 use super::harness::{Node, RECORDING_LAG, RecordingReader, TestGroup, cursor, list_parked, write};
-use crate::harness::{TestApp, on_each_database, on_postgres};
+use crate::harness::{TestApp, on_each_database};
 use crate::support::{Random, eventually};
 use greenroom::domain::limits;
 use greenroom::domain::time::Timestamp;
@@ -64,7 +64,7 @@ fn a_reader_that_does_not_run_is_failed_after_its_maximum_lag_and_keeps_no_rows_
         assert_eq!(stopped.runner.run_round().await.unwrap(), RoundResult::Failed);
         assert_eq!((remove_old_rows(test).await, count_rows(test).await), (2, 0));
         group.send(test, &mut random).await;
-        stopped.assign_positions().await;
+        stopped.raise_floor().await;
         let last = RecordingReader::revs(test, group.stream()).await.len() as i64;
         assert_eq!(
             stopped.runner.run_round().await.unwrap(),
@@ -129,6 +129,7 @@ fn a_reader_that_catches_up_is_not_failed_however_far_behind_it_is() {
         // The log gets one row an hour.
         write(test, &format!("UPDATE outbox SET created_at = id * {}", HOUR.as_millis())).await;
         let (mut watch, mut now) = (watch(&reader), Timestamp(0).plus(RECORDING_LAG * 2));
+        node.raise_floor().await;
         while matches!(node.runner.run_round().await.unwrap(), RoundResult::Worked { .. }) {
             assert_eq!(watch.check(&test.app, now).await.unwrap(), [""; 0]);
             now = now.plus(HOUR / 2);
@@ -154,23 +155,10 @@ fn a_reader_with_many_rows_of_the_same_time_catches_up() {
         Node::new(test, "node").read().await;
         write(test, "UPDATE outbox SET created_at = 0").await;
         let (mut watch, mut now) = (watch(&reader), Timestamp(0).plus(RECORDING_LAG * 2));
+        node.raise_floor().await;
         while matches!(node.runner.run_round().await.unwrap(), RoundResult::Worked { .. }) {
             assert_eq!(watch.check(&test.app, now).await.unwrap(), [""; 0]);
             now = now.plus(HOUR);
-        }
-    });
-}
-
-#[test]
-fn the_sequencer_is_not_failed_like_a_reader() {
-    on_postgres(&async |test: &TestApp| {
-        let (node, _group) = (Node::new(test, "node"), TestGroup::new(test).await);
-        node.read().await;
-        write(test, "UPDATE readers SET cursor = 0 WHERE name = 'sequencer'").await;
-        let reader = RecordingReader::new(test).await;
-        let (mut watch, late) = (watch(&reader), Timestamp::now().plus(limits::UNKNOWN_READER_LAG + HOUR));
-        for hours in 0..3 {
-            assert_eq!(watch.check(&test.app, late.plus(HOUR * hours)).await.unwrap(), [""; 0]);
         }
     });
 }

@@ -1,5 +1,5 @@
-//! The relay: every log row has one position, and every reader processes it once, even if readers die at any point. A
-//! row that fails delays only its own stream. Retention removes no row that a reader has not processed.
+//! The relay: every reader processes each log row once and in order, even if readers die at any point. A row that fails
+//! delays only its own stream. Retention removes no row that a reader has not processed.
 
 mod appending;
 mod bulk_changes;
@@ -10,5 +10,6 @@ mod killed_readers;
 mod lags;
 mod log_order;
 mod pages;
+mod recording_reader;
 mod retention;
 mod timeouts;

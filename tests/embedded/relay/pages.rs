@@ -73,7 +73,7 @@ fn a_page_that_takes_too_long_is_halved_and_later_pages_grow_again() {
         }
         reader.take_pages();
         reader.slow_down(8);
-        node.assign_positions().await;
+        node.raise_floor().await;
         assert!(node.runner.run_round().await.is_err(), "the first page took too long");
         node.read().await;
         let pages: Vec<usize> = reader.take_pages().iter().map(Vec::len).collect();

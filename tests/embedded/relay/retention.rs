@@ -21,11 +21,11 @@ async fn logged_revs(test: &TestApp, group: &TestGroup) -> Vec<i64> {
     rows.iter().map(|row| row.try_get("", "rev").unwrap()).collect()
 }
 
-/// Returns the position of an event of a group.
-async fn row_position(test: &TestApp, group: &TestGroup, rev: i64) -> i64 {
-    let (id, position) = (test.id_literal(group.id), if test.is_postgres() { "position" } else { "id" });
-    let query = format!("SELECT {position} AS position FROM outbox WHERE stream_id = {id} AND rev = {rev}");
-    test.rows(&query).await[0].try_get("", "position").unwrap()
+/// Returns the id of the log row of an event of a group.
+async fn row_id(test: &TestApp, group: &TestGroup, rev: i64) -> i64 {
+    let stream = test.id_literal(group.id);
+    let query = format!("SELECT id FROM outbox WHERE stream_id = {stream} AND rev = {rev}");
+    test.rows(&query).await[0].try_get("", "id").unwrap()
 }
 
 /// The lines that are logged on one thread.
@@ -148,7 +148,7 @@ fn a_parked_stream_keeps_its_rows_no_longer_than_the_lag_of_its_reader() {
             remove_old_rows(test, future()).await;
             assert_eq!(logged_revs(test, &stuck).await, [last + 1, last + 2], "{status}: the reader has time");
             set_age(RECORDING_LAG + hour).await;
-            let position = row_position(test, &stuck, last + 1).await;
+            let position = row_id(test, &stuck, last + 1).await;
             let log = LogText::default();
             let logging = log.collect();
             remove_old_rows(test, future()).await;

@@ -24,7 +24,7 @@ fn a_row_that_takes_too_long_alone_parks_no_stream() {
         reader.fail(slow.stream(), last + 1, Failure::Slow);
         slow.send(test, &mut random).await;
         other.send(test, &mut random).await;
-        node.assign_positions().await;
+        node.raise_floor().await;
         for _ in 0..MAX_ATTEMPTS + 3 {
             assert!(node.runner.run_round().await.is_err(), "the database may be slow");
             assert_eq!((cursor(test, "recording").await, list_parked(test).await), (position_before, vec![]));
@@ -113,7 +113,7 @@ fn a_table_that_another_session_locks_parks_no_stream() {
         let other = test.connection().await.begin().await.unwrap();
         other.execute_unprepared("LOCK TABLE conversation_statistics").await.unwrap();
         group.send(test, &mut Random::new(1)).await;
-        node.assign_positions().await;
+        node.raise_floor().await;
         for _ in 0..4 {
             assert!(node.runner.run_round().await.is_err(), "the reader cannot get the lock");
             assert_eq!(list_parked(test).await, []);
@@ -131,7 +131,7 @@ fn the_wait_for_the_write_turn_is_no_part_of_the_deadline_of_a_page() {
         let mut group = TestGroup::new(test).await;
         node.read().await;
         group.send(test, &mut Random::new(1)).await;
-        node.assign_positions().await;
+        node.raise_floor().await;
         let turn = test.app.db().take_server_turn(ServerWriter::System).await;
         let (round, ()) = tokio::join!(node.runner.run_round(), async {
             tokio::time::sleep(limits::TRANSACTION_TIMEOUT + Duration::from_secs(1)).await;

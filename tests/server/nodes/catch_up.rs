@@ -186,3 +186,103 @@ async fn long_a_commit_that_waits_for_a_standby_is_not_skipped() {
     alice.send(&slow, "hello").await;
     socket.expect("message.new").await;
 }
+
+/// Returns the statements that append a message of `sender` to the log of a conversation. The statistics count it.
+fn append_message(room: &str, sender: &str) -> String {
+    format!(
+        "{};
+         INSERT INTO outbox (stream_kind, stream_id, rev, event_type, payload, created_at)
+         SELECT 0, id, last_rev, 'message.new', json_build_object('type', 'message.new', 'stream', 'conversation',
+                'rev', last_rev, 'payload', json_build_object('conversation_id', id, 'message', json_build_object(
+                    'id', gen_random_uuid(), 'seq', 1, 'sender_id', '{sender}', 'content', 'hello',
+                    'created_at', '2026-01-01T00:00:00.000Z')))::text,
+                (extract(epoch FROM now()) * 1000)::bigint
+         FROM conversations WHERE id = '{room}'",
+        lock(room)
+    )
+}
+
+async fn get_number(db: &DatabaseConnection, query: &str) -> i64 {
+    let statement = sea_orm::Statement::from_string(db.get_database_backend(), query);
+    let row = db.query_one_raw(statement).await.unwrap().expect("a row");
+    row.try_get("", "number").unwrap()
+}
+
+/// The commit waits for more than a minute, longer than any deadline of the server. Meanwhile only the commits of the
+/// test wait for the standby, so that the reader itself could go on.
+#[tokio::test]
+#[ignore = "long: needs PostgreSQL, waits for more than a minute"]
+async fn long_a_reader_waits_for_a_commit_that_waits_for_a_standby() {
+    let folder = cluster::cluster_folder();
+    let cluster = Cluster::start(folder.path(), &[]);
+    let admin = connect(&cluster.url("postgres")).await;
+    admin.execute_unprepared("CREATE DATABASE greenroom").await.unwrap();
+    admin.execute_unprepared("ALTER DATABASE greenroom SET synchronous_commit = local").await.unwrap();
+    let url = cluster.url("greenroom");
+    let server = TestServer::builder().set("DATABASE_URL", &url).set("GREENROOM_AUTO_MIGRATE", "true").start().await;
+    let alice = server.user("alice").await;
+    let (slow, quick) = (alice.group("slow", &[]).await, alice.group("quick", &[]).await);
+    let local = connect(&url).await;
+    let cursor = "SELECT cursor AS number FROM readers WHERE name = 'statistics'";
+    let newest = "SELECT max(id) AS number FROM outbox";
+    crate::support::eventually("everything is counted", async || {
+        get_number(&local, cursor).await == get_number(&local, newest).await
+    })
+    .await;
+    let before = get_number(&local, cursor).await;
+
+    admin.execute_unprepared("ALTER SYSTEM SET synchronous_standby_names = 'missing'").await.unwrap();
+    admin.execute_unprepared("SELECT pg_reload_conf()").await.unwrap();
+    let waiting = connect(&url).await;
+    let text = format!("SET synchronous_commit = on; {}", append_message(&slow, &alice.id));
+    let waiting = tokio::spawn(async move { waiting.execute_unprepared(&text).await.unwrap() });
+    let query = "SELECT count(*) AS number FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+    crate::support::eventually("the commit waits for the standby", async || get_number(&admin, query).await > 0).await;
+    for _ in 0..24 {
+        local.execute_unprepared(&append_message(&quick, &alice.id)).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        assert_eq!(get_number(&local, cursor).await, before, "the reader skipped the row that is not visible yet");
+    }
+    assert!(!waiting.is_finished(), "the commit still waits");
+    admin.execute_unprepared("ALTER SYSTEM RESET synchronous_standby_names").await.unwrap();
+    admin.execute_unprepared("SELECT pg_reload_conf()").await.unwrap();
+    waiting.await.unwrap();
+    for (room, messages) in [(&slow, 1), (&quick, 24)] {
+        let stats = format!("/conversations/{room}/stats");
+        crate::support::eventually("the messages are counted", async || {
+            alice.get(&stats).await.expect(200)["messages"] == messages
+        })
+        .await;
+    }
+    alice.send(&slow, "hello").await;
+    let stats = format!("/conversations/{slow}/stats");
+    crate::support::eventually("the reader continues", async || alice.get(&stats).await.expect(200)["messages"] == 2)
+        .await;
+}
+
+/// Readers count a message within a second, also if a transaction in another database holds the oldest transaction id
+/// of the PostgreSQL server.
+#[tokio::test]
+#[ignore = "needs PostgreSQL"]
+async fn a_long_transaction_in_another_database_does_not_delay_the_catch_up_and_the_readers() {
+    assert!(runs_on_postgres(), "this test needs GREENROOM_TEST_DATABASE=postgres");
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let room = alice.group("room", &[]).await;
+    let admin_url = std::env::var("GREENROOM_TEST_POSTGRES").expect("a PostgreSQL server");
+    let long_transaction = connect(&admin_url).await.begin().await.unwrap();
+    long_transaction.execute_unprepared("SELECT pg_current_xact_id()").await.unwrap();
+    let writer = connect(&server.database().url().unwrap()).await;
+    let mut socket = alice.connect().await;
+    let stats = format!("/conversations/{room}/stats");
+    for messages in 1..=4 {
+        writer.execute_unprepared(&lock_and_append(&room)).await.unwrap();
+        expect_update(&mut socket, &room).await;
+        alice.send(&room, "hello").await;
+        crate::support::eventually("the message is counted", async || {
+            alice.get(&stats).await.expect(200)["messages"] == messages
+        })
+        .await;
+    }
+    long_transaction.rollback().await.unwrap();
+}

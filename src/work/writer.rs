@@ -99,6 +99,7 @@ impl Writer {
 
     async fn run(mut self, queue: &mut mpsc::UnboundedReceiver<SendJob>) {
         let mut batches: FuturesUnordered<BoxFuture<'static, EndedBatch>> = FuturesUnordered::new();
+        let mut is_closed = false;
         loop {
             while let Ok(job) = queue.try_recv() {
                 self.push(job);
@@ -110,7 +111,7 @@ impl Writer {
                 batches.push(if is_first { batch } else { in_own_task(batch) });
                 continue;
             }
-            if queue.is_closed() && self.queue.is_empty() && batches.is_empty() && self.side_tasks.is_empty() {
+            if is_closed && self.queue.is_empty() && batches.is_empty() && self.side_tasks.is_empty() {
                 return;
             }
             tokio::select! {
@@ -119,9 +120,10 @@ impl Writer {
                     self.side_tasks.remove(&conversation);
                     self.queue.end_batch(conversation, std::iter::empty());
                 }
-                Some(job) = queue.recv() => self.push(job),
-                // The channel is closed. What is left to do ends one of the other branches.
-                else => tokio::task::yield_now().await,
+                job = queue.recv(), if !is_closed => match job {
+                    Some(job) => self.push(job),
+                    None => is_closed = true,
+                },
             }
         }
     }

@@ -57,7 +57,7 @@ fn combined_text(writes: &[TableWrite]) -> String {
         match index {
             _ if is_last => text.push(' '),
             0 => text.push_str("WITH w0 AS ("),
-            _ => text.push_str(&format!(", w{index} AS (")),
+            _ => text.extend([", w", &index.to_string(), " AS ("]),
         }
         push_renumbered(&mut text, write.postgres, first);
         if !is_last {
@@ -75,7 +75,7 @@ fn push_renumbered(text: &mut String, statement: &str, first: usize) {
     for piece in pieces {
         let digits = piece.find(|c: char| !c.is_ascii_digit()).unwrap_or(piece.len());
         let number: usize = piece[..digits].parse().unwrap_or_default();
-        text.push_str(&format!("${}{}", number + first, &piece[digits..]));
+        text.extend(["$", &(number + first).to_string(), &piece[digits..]]);
     }
 }
 

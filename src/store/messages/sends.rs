@@ -103,6 +103,17 @@ const SQLITE_JOINS: &str = "FROM jsonb_each($1) AS t
                           AND s.sender_id = unhex(t.value ->> 1) AND s.temp_id = t.value ->> 2
      LEFT JOIN messages q ON q.conversation_id = unhex(t.value ->> 0) AND q.id = unhex(t.value ->> 3)";
 
+/// The rows of `t` here are a conversation and a name each.
+const POSTGRES_NAMES: &str = "FROM unnest($5::uuid[], $6::text[]) WITH ORDINALITY AS t(c, k, n)
+     CROSS JOIN LATERAL (SELECT id FROM users WHERE username_key = t.k AND status <> 'deleted' LIMIT 1) u
+     CROSS JOIN LATERAL (
+         SELECT 1 FROM participants WHERE conversation_id = t.c AND user_id = u.id AND left_at IS NULL LIMIT 1
+     ) p";
+const SQLITE_NAMES: &str = "FROM jsonb_each($2) AS t
+     CROSS JOIN users u ON u.username_key = t.value ->> 1 AND u.status <> 'deleted'
+     CROSS JOIN participants p
+     ON p.conversation_id = unhex(t.value ->> 0) AND p.user_id = u.id AND p.left_at IS NULL";
+
 /// The columns of a row for a name, which has only its number and a user.
 const NAME_COLUMNS: &str =
     "u.id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL";
@@ -117,9 +128,6 @@ pub async fn read_batch(
     if queries.is_empty() {
         return Ok(BatchState::default());
     }
-    let mut postgres =
-        format!("SELECT t.n - 1 AS n, {COLUMNS}, encode(s.body_hash, 'hex') AS body_hash {POSTGRES_JOINS}");
-    let mut sqlite = format!("SELECT t.key AS n, {COLUMNS}, lower(hex(s.body_hash)) AS body_hash {SQLITE_JOINS}");
     let columns = vec![
         Column::Uuid(queries.iter().map(|query| query.conversation_id.0).collect()),
         Column::Uuid(queries.iter().map(|query| query.sender_id.0).collect()),
@@ -127,34 +135,33 @@ pub async fn read_batch(
         Column::Uuid(queries.iter().map(|query| query.reply_to_id.map_or(Uuid::nil(), |id| id.0)).collect()),
     ];
     let mut values = dialect::rows(conn, columns);
+    let (mut postgres_names, mut sqlite_names) = (String::new(), String::new());
     if !names.is_empty() {
-        postgres.push_str(&format!(
-            " UNION ALL SELECT -t.n, {NAME_COLUMNS} FROM unnest($5::uuid[], $6::text[]) WITH ORDINALITY AS t(c, k, n)
-             CROSS JOIN LATERAL (SELECT id FROM users WHERE username_key = t.k AND status <> 'deleted' LIMIT 1) u
-             CROSS JOIN LATERAL (
-                 SELECT 1 FROM participants WHERE conversation_id = t.c AND user_id = u.id AND left_at IS NULL LIMIT 1
-             ) p"
-        ));
-        sqlite.push_str(&format!(
-            " UNION ALL SELECT -1 - t.key, {NAME_COLUMNS} FROM jsonb_each($2) AS t
-             CROSS JOIN users u ON u.username_key = t.value ->> 1 AND u.status <> 'deleted'
-             CROSS JOIN participants p
-             ON p.conversation_id = unhex(t.value ->> 0) AND p.user_id = u.id AND p.left_at IS NULL"
-        ));
+        postgres_names = format!("UNION ALL SELECT -t.n, {NAME_COLUMNS} {POSTGRES_NAMES}");
+        sqlite_names = format!("UNION ALL SELECT -1 - t.key, {NAME_COLUMNS} {SQLITE_NAMES}");
         let columns = vec![
             Column::Uuid(names.iter().map(|(conversation, _)| conversation.0).collect()),
             Column::Text(names.iter().map(|(_, name)| name.clone()).collect()),
         ];
         values.extend(dialect::rows(conn, columns));
     }
+    let statement = dialect::statement(
+        conn,
+        &format!(
+            "SELECT t.n - 1 AS n, {COLUMNS}, encode(s.body_hash, 'hex') AS body_hash {POSTGRES_JOINS} {postgres_names}"
+        ),
+        &format!("SELECT t.key AS n, {COLUMNS}, lower(hex(s.body_hash)) AS body_hash {SQLITE_JOINS} {sqlite_names}"),
+        values,
+    );
     let mut state = BatchState { sends: vec![SendState::default(); queries.len()], names: HashMap::new() };
-    for row in dialect::all(conn, dialect::statement(conn, &postgres, &sqlite, values)).await? {
+    for row in dialect::all(conn, statement).await? {
         let number: i64 = row.try_get("", "n")?;
-        if number < 0 {
-            let name = &names[usize::try_from(-1 - number).expect("the number was negative")];
-            state.names.insert(name.clone(), UserId(row.try_get("", "u")?));
+        if let Ok(index) = usize::try_from(number) {
+            state.sends[index] = send_state(&row)?;
         } else {
-            state.sends[usize::try_from(number).expect("the number was not negative")] = send_state(&row)?;
+            // The first name has the number -1.
+            let name = &names[usize::try_from(-1 - number).unwrap_or_default()];
+            state.names.insert(name.clone(), UserId(row.try_get("", "u")?));
         }
     }
     Ok(state)

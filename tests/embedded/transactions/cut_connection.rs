@@ -21,7 +21,11 @@ pub enum CutPlan {
 
 /// The proxy. All its connections share one plan, which ends with one cut.
 #[derive(Clone)]
-pub struct CuttingProxy(Arc<Mutex<CutPlan>>);
+pub struct CuttingProxy {
+    plan: Arc<Mutex<CutPlan>>,
+    /// A client learns of a cut after its commit only when nobody holds this lock.
+    notice: Arc<tokio::sync::Mutex<()>>,
+}
 
 #[derive(PartialEq, Eq)]
 enum Action {
@@ -33,7 +37,7 @@ enum Action {
 impl CuttingProxy {
     /// Creates a proxy that cuts no connection.
     pub fn new() -> Self {
-        Self(Arc::new(Mutex::new(CutPlan::Never)))
+        Self { plan: Arc::new(Mutex::new(CutPlan::Never)), notice: Arc::default() }
     }
 
     /// Starts to listen, and returns the address of the database at `url` through this proxy.
@@ -56,23 +60,32 @@ impl CuttingProxy {
 
     /// Sets the plan for the next cut.
     pub fn plan(&self, plan: CutPlan) {
-        *self.0.lock().unwrap() = plan;
+        *self.plan.lock().unwrap() = plan;
     }
 
     /// Returns true if the cut of the plan has happened.
     pub fn is_cut(&self) -> bool {
-        *self.0.lock().unwrap() == CutPlan::Never
+        *self.plan.lock().unwrap() == CutPlan::Never
+    }
+
+    /// As long as the guard lives, a client whose commit was executed waits for the answer and does not see the cut.
+    pub async fn delay_notice(&self) -> tokio::sync::OwnedMutexGuard<()> {
+        self.notice.clone().lock_owned().await
     }
 
     fn forward(&self, mut client: TcpStream, mut server: TcpStream) {
         let drops_answers = Arc::new(AtomicBool::new(false));
         let answers = {
-            let (drops_answers, mut client, mut server) =
-                (drops_answers.clone(), client.try_clone().unwrap(), server.try_clone().unwrap());
+            let (drops_answers, notice) = (drops_answers.clone(), self.notice.clone());
+            let (mut client, mut server) = (client.try_clone().unwrap(), server.try_clone().unwrap());
             thread::spawn(move || {
                 let mut buffer = vec![0; 1 << 16];
                 while let Ok(length @ 1..) = server.read(&mut buffer) {
-                    if drops_answers.load(Ordering::SeqCst) || client.write_all(&buffer[..length]).is_err() {
+                    if drops_answers.load(Ordering::SeqCst) {
+                        drop(notice.blocking_lock());
+                        break;
+                    }
+                    if client.write_all(&buffer[..length]).is_err() {
                         break;
                     }
                 }
@@ -102,7 +115,7 @@ impl CuttingProxy {
     }
 
     fn next_action(&self, request: &[u8]) -> Action {
-        let mut plan = self.0.lock().unwrap();
+        let mut plan = self.plan.lock().unwrap();
         let is_commit = request.windows(6).any(|word| word == b"COMMIT");
         let (next, action) = match *plan {
             CutPlan::Before(1) => (CutPlan::Never, Action::Cut),

@@ -37,12 +37,13 @@ fn an_unanswered_commit_is_looked_up_however_often_its_send_is_skipped() {
 
         let test_lock = holder.begin().await.unwrap();
         test_lock.execute_unprepared("SELECT pg_advisory_xact_lock(7)").await.unwrap();
+        let notice = proxy.delay_notice().await;
         proxy.plan(CutPlan::AfterCommit);
         let send = TestSend::new(group, &member, "without an answer");
         let id = send.id;
         let mut answer = test.enqueue(send);
         // The send has locked the conversation and waits. Another transaction waits for that lock and gets it with the
-        // commit.
+        // commit, before the writer knows that it has to look the send up.
         wait_for_waiter(&watcher, "advisory").await;
         let conversation_lock = other.begin().await.unwrap();
         let lock = format!("SELECT id FROM conversations WHERE id = {} FOR NO KEY UPDATE", test.id_literal(group));
@@ -51,6 +52,7 @@ fn an_unanswered_commit_is_looked_up_however_often_its_send_is_skipped() {
             test_lock.rollback().await.unwrap();
         });
         lock_result.unwrap();
+        drop(notice);
         assert!(proxy.is_cut(), "the answer to the commit was lost");
         test.wait_until_writable().await;
         // The send was skipped twice and then passed to a task of its own, which waits for the lock.

@@ -12,6 +12,7 @@ mod completions;
 mod direct;
 mod history;
 mod idle;
+mod list;
 mod measurement;
 mod options;
 mod processes;
@@ -84,5 +85,6 @@ async fn run(options: &Options) -> Result<Report> {
         Scenario::Idle(load) => idle::run(&mut target, options, load).await,
         Scenario::Return(load) => reconnect::run(target, load).await,
         Scenario::History(load) => history::run(&mut target, options, load).await,
+        Scenario::List(load) => list::run(&mut target, options, load).await,
     }
 }

@@ -24,6 +24,8 @@ use crate::Result;
       1,000 users reconnect at the same time from one address after a restart, under the normal limits
   cargo run --release --example loadtest -- history
       pages of 50 messages from random points of a conversation with 100,000 messages
+  cargo run --release --example loadtest -- list --rate 500
+      the first page of a list of 500 conversations, 500 times a second
 
 Without --url the tool starts its own server, on a new SQLite file in a temporary folder and without limits. It restarts
 the server when the users are registered, and stops it at the end. This server is the tool's own executable in server
@@ -84,6 +86,8 @@ pub enum Scenario {
     Return(ReconnectOptions),
     /// Clients read pages of 50 messages from random points of a long conversation.
     History(HistoryOptions),
+    /// A client reads the first page of a list of many conversations.
+    List(ListOptions),
 }
 
 impl Scenario {
@@ -95,6 +99,7 @@ impl Scenario {
             Self::Idle(load) => load.sockets,
             Self::Return(load) => load.users,
             Self::History(load) => load.connections,
+            Self::List(load) => load.connections,
         }
     }
 }
@@ -182,6 +187,26 @@ pub struct HistoryOptions {
 
     /// HTTP connections. Each sends its next request when the last one is answered.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub connections: u32,
+}
+
+/// The options of `list`.
+#[derive(Args, Debug)]
+pub struct ListOptions {
+    /// Conversations of the user.
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=5_000))]
+    pub conversations: u32,
+
+    /// Conversations in a page.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub page: u32,
+
+    /// Requests a second of all connections together, due at even intervals.
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub rate: u32,
+
+    /// HTTP connections. Each sends its next request when it is due and the last one is answered.
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub connections: u32,
 }
 

@@ -90,7 +90,8 @@ pub async fn create_group(target: &Target, users: &[RegisteredUser]) -> Result<(
     Ok((string(&group["id"])?, last_rev))
 }
 
-async fn post(target: &Target, user: &RegisteredUser, path: &str, body: &Value) -> Result<Value> {
+/// Makes a call that creates something, and returns its answer.
+pub async fn post(target: &Target, user: &RegisteredUser, path: &str, body: &Value) -> Result<Value> {
     let request = target.http.post(target.api(path)).bearer_auth(&user.access_token).json(body);
     read_json(request.send().await?).await
 }

@@ -11,6 +11,7 @@ pub mod emoji;
 pub mod floor;
 pub mod ids;
 pub mod invisible;
+pub mod json_text;
 pub mod limits;
 pub mod links;
 pub mod mentions;

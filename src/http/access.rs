@@ -11,6 +11,8 @@ pub enum Access {
     Anyone,
     /// Callers with a valid access token.
     User,
+    /// The same callers. The use case reads their state in the statement that it reads its answer with.
+    UserInRead,
     /// Admins, and service tokens with the scope `admin`.
     Admin,
     /// Admins, and service tokens with this scope or the scope `admin`.
@@ -24,7 +26,7 @@ impl Access {
     pub fn check(self, principal: &Principal) -> Result<()> {
         match self {
             Self::Anyone | Self::ByHandler => Ok(()),
-            Self::User => access::require_caller(principal).map(drop),
+            Self::User | Self::UserInRead => access::require_caller(principal).map(drop),
             Self::Admin => access::require_scope(principal, Scope::Admin),
             Self::Scope(scope) => access::require_scope(principal, scope),
         }
@@ -35,7 +37,7 @@ impl Access {
     pub fn roles(self) -> Option<Vec<&'static str>> {
         match self {
             Self::Anyone | Self::ByHandler => None,
-            Self::User => Some(Vec::new()),
+            Self::User | Self::UserInRead => Some(Vec::new()),
             Self::Admin => Some(vec![Scope::Admin.as_str()]),
             Self::Scope(scope) => Some(vec![scope.as_str()]),
         }

@@ -2,7 +2,7 @@
 
 use super::body::{Json, NoBody};
 use super::cursor::{self, Collection};
-use super::extract::{AuthCaller, PathId, StrictQuery, UserRefPath};
+use super::extract::{AuthCaller, CallerInRead, PathId, StrictQuery, UserRefPath};
 use super::problem::Problem;
 use crate::admission::{ChargeKind, costs};
 use crate::app::App;
@@ -122,7 +122,7 @@ pub struct ConversationListParams {
 )]
 pub async fn list(
     app: web::Data<App>,
-    caller: AuthCaller,
+    caller: CallerInRead,
     query: StrictQuery<ConversationListParams>,
 ) -> Result<HttpResponse, Problem> {
     let params = query.0;

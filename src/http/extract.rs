@@ -9,12 +9,14 @@ use crate::domain::limits;
 use crate::domain::names::UserRef;
 use crate::error::{Error, Result};
 use crate::work::access;
+use crate::work::unchecked_caller::UncheckedCaller;
 use actix_web::dev::Payload;
 use actix_web::http::header;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::future::{Ready, ready};
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// The parameters of the query. `T` must deny unknown fields. A parameter that does not fit is `invalid_request` with
@@ -107,6 +109,20 @@ impl FromRequest for AuthCaller {
         let principal = req.extensions().get::<Principal>().copied();
         let principal = principal.ok_or_else(|| Error::unauthorized(NO_TOKEN));
         ready(principal.and_then(|principal| access::require_caller(&principal)).map(Self).map_err(Problem::from))
+    }
+}
+
+/// The caller of a route with the access `UserInRead`. The use case decides whether the caller may act.
+#[derive(Clone, Debug)]
+pub struct CallerInRead(pub Arc<UncheckedCaller>);
+
+impl FromRequest for CallerInRead {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let caller = req.extensions().get::<Arc<UncheckedCaller>>().cloned();
+        ready(caller.map(Self).ok_or_else(|| Error::unauthorized(NO_TOKEN).into()))
     }
 }
 

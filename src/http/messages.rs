@@ -2,7 +2,7 @@
 
 use super::body::{Json, NoBody};
 use super::cursor::{self, Collection, PageParams};
-use super::extract::{AuthCaller, PathId, StrictQuery, parse_message_path};
+use super::extract::{AuthCaller, CallerInRead, PathId, StrictQuery, parse_message_path};
 use super::problem::Problem;
 use crate::admission::ChargeKind;
 use crate::app::App;
@@ -68,7 +68,7 @@ pub struct MessageListParams {
 )]
 pub async fn list(
     app: web::Data<App>,
-    caller: AuthCaller,
+    caller: CallerInRead,
     id: PathId<ConversationId>,
     query: StrictQuery<MessageListParams>,
 ) -> Result<HttpResponse, Problem> {

@@ -4,7 +4,7 @@
 //! the server and the OpenAPI document cannot differ.
 
 use super::access::Access;
-use super::middleware::authenticate;
+use super::middleware::{authenticate, authenticate_in_read};
 use super::problem::Problem;
 use actix_web::http::Method;
 use actix_web::middleware::from_fn;
@@ -79,6 +79,9 @@ impl Route {
             Access::Anyone | Access::ByHandler => (self.handler)(),
             Access::User | Access::Admin | Access::Scope(_) => {
                 (self.handler)().wrap(from_fn(move |req, next| authenticate(access, cost, req, next)))
+            }
+            Access::UserInRead => {
+                (self.handler)().wrap(from_fn(move |req, next| authenticate_in_read(cost, req, next)))
             }
         };
         if self.method == Method::GET {

@@ -4,7 +4,7 @@
 //! for the OpenAPI document. The first matching path answers a request, so a path with a fixed word must come before a
 //! path with a parameter at the same position.
 
-use super::access::Access::{Anyone, ByHandler, User};
+use super::access::Access::{Anyone, ByHandler, User, UserInRead};
 use super::openapi::{self, DocumentText};
 use super::route::{API, Route, page, resources, route};
 use super::{
@@ -34,7 +34,7 @@ pub static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
         route!(User, users::get),
         // The routes of conversations and their members.
         route!(User, conversations::create),
-        route!(User, conversations::list),
+        route!(UserInRead, conversations::list),
         route!(User, conversations::unread_count),
         route!(User, statistics::own_stats),
         route!(User, conversations::create_with),
@@ -60,7 +60,7 @@ pub static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
         route!(User, members::set_role),
         // The routes of messages.
         route!(User, messages::send),
-        route!(User, messages::list),
+        route!(UserInRead, messages::list),
         route!(User, messages::edit),
         route!(User, messages::delete),
         route!(User, messages::history),

@@ -4,6 +4,7 @@ use super::reactions::Reaction;
 use super::users::UserBrief;
 use crate::domain::content::{Content, MessageKind};
 use crate::domain::ids::{ConversationId, MessageId, Rev, Seq, UserId};
+use crate::domain::json_text::JsonText;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -135,7 +136,8 @@ pub struct Message {
     /// The text. Empty if the message was deleted.
     pub content: String,
     /// The data of a message whose type needs more than text. Null for other messages, and if the message was deleted.
-    pub data: Option<serde_json::Value>,
+    #[schema(value_type = Option<serde_json::Value>)]
+    pub data: Option<JsonText>,
     /// The files of the message.
     pub attachments: Vec<Attachment>,
     /// The message to which this message is a reply. Null if it is not a reply.

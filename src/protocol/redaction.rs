@@ -82,6 +82,7 @@ mod tests {
     use crate::domain::codes::Code;
     use crate::domain::content::MessageKind;
     use crate::domain::ids::{ConversationId, Rev, Seq, UserId};
+    use crate::domain::json_text::JsonText;
     use crate::protocol::event_type::EventType;
     use crate::protocol::messages::Quote;
     use crate::protocol::reactions::Reaction;
@@ -100,7 +101,7 @@ mod tests {
             sender: None,
             kind: MessageKind::Location,
             content: text.to_owned(),
-            data: Some(json!({"lat": 10.5, "lon": -0.25, "label": text})),
+            data: Some(JsonText::from(&json!({"lat": 10.5, "lon": -0.25, "label": text}))),
             attachments: Vec::new(),
             reply_to: None,
             mentions: vec![UserId::new()],

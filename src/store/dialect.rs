@@ -141,6 +141,17 @@ pub fn with_set(text: &str) -> String {
     text.replace(SET, "= ANY ($1::uuid[])")
 }
 
+/// Returns a table of a FROM clause whose rows are found by the key `id`. For SQLite the name of the index says so: if
+/// ANALYZE ran while the table had a few rows, it would read the whole table. For PostgreSQL a setting of its
+/// connections.
+pub fn by_key(is_postgres: bool, table: &str, alias: &str) -> String {
+    if is_postgres {
+        format!("{table} {alias}")
+    } else {
+        format!("{table} {alias} INDEXED BY sqlite_autoindex_{table}_1")
+    }
+}
+
 /// Returns the clause that locks the rows of a table on PostgreSQL. It is empty on SQLite, where only one transaction
 /// writes at a time. The clause is not `FOR UPDATE`, because foreign keys of other tables would wait for that lock, and
 /// deadlock.

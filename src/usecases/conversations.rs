@@ -23,6 +23,7 @@ use crate::store::{blocks, users};
 use crate::work::assemble::conversations::for_viewer;
 use crate::work::conversations::{self as conversation_views, append_created, get_in_tx};
 use crate::work::read::read;
+use crate::work::unchecked_caller::UncheckedCaller;
 use crate::work::system_messages::{self, SystemMessage};
 use crate::work::transact::transact_for;
 use crate::work::tx::Tx;
@@ -233,12 +234,12 @@ pub async fn get_detail(app: &App, caller: &Caller, id: ConversationId) -> Resul
 /// first. Also returns the cursor of the next page, if there is one.
 pub async fn list(
     app: &App,
-    caller: &Caller,
+    caller: &UncheckedCaller,
     filter: ConversationFilter,
     after: Option<ConversationSortKey>,
     limit: u64,
 ) -> Result<(Vec<Conversation>, Option<ConversationSortKey>)> {
-    views::list(app, caller.user_id, filter, after, limit).await
+    views::list(app, caller, filter, after, limit).await
 }
 
 /// Returns the unread counts over all of the caller's conversations.

@@ -4,7 +4,6 @@
 
 use crate::app::App;
 use crate::domain::caller::{Caller, TicketHolder};
-use crate::domain::codes::Code;
 use crate::domain::ids::{LoginId, UserId};
 use crate::domain::limits;
 use crate::domain::stream::Stream;
@@ -21,12 +20,11 @@ use crate::store::{accounts, logins};
 use crate::work::assemble::users::to_me;
 use crate::work::passwords::{PasswordAttempt, PasswordOwner, VerifiedPassword};
 use crate::work::read::read;
+use crate::work::unchecked_caller::{INVALID_ACCESS_TOKEN, UncheckedCaller};
 use crate::work::transact::transact_for;
 use crate::work::tx::Tx;
-use crate::work::{accepted, access, passwords};
+use crate::work::{access, passwords};
 use std::net::IpAddr;
-use std::sync::Arc;
-use std::time::Instant;
 
 /// The device name and the address of a client that signs in.
 #[derive(Clone, Debug)]
@@ -35,9 +33,6 @@ pub struct ClientInfo {
     pub device: String,
     pub ip: String,
 }
-
-/// The detail for an access token with a wrong format or signature.
-const INVALID_ACCESS_TOKEN: &str = "The access token is not valid; refresh it, or sign in again.";
 
 /// Returns the claims of an access token with a valid signature. It reads no database, so that the user in the token
 /// can be charged before the database is used. It refuses a token of a login that is known to have ended.
@@ -57,23 +52,16 @@ pub fn verify_access_token(app: &App, token: &str) -> Result<Claims> {
 /// Returns the caller that an access token belongs to. It reads the database every time, so that suspended users and
 /// ended logins are refused immediately.
 pub async fn authenticate(app: &App, claims: &Claims) -> Result<Caller> {
-    let (login_id, epoch): (_, Arc<str>) = (claims.sid, app.epoch().into());
-    let login_state = read(app, ReadPool::Authentication, move |conn| {
+    check_state(app, &UncheckedCaller::new(app, claims)).await
+}
+
+/// Reads the state of a caller and decides, unless that was done before.
+pub async fn check_state(app: &App, caller: &UncheckedCaller) -> Result<Caller> {
+    let Some(login_id) = caller.login_to_read() else { return caller.decide(app, None).await };
+    let login = read(app, ReadPool::Authentication, move |conn| {
         Box::pin(async move { Ok(logins::get_state(conn, login_id).await?) })
-    })
-    .await?;
-    let caller = access::to_login_caller(login_id, login_state).inspect_err(|error| {
-        if error.code() == Code::Unauthorized {
-            app.ended_logins().add(login_id, &epoch, Instant::now());
-        }
-    })?;
-    if caller.user_id != claims.sub {
-        return Err(Error::unauthorized(INVALID_ACCESS_TOKEN));
-    }
-    if login_state.is_some_and(|login_state| login_state.is_first_use(claims.generation)) {
-        accepted::record_generation(app, login_id, claims.generation).await?;
-    }
-    Ok(caller)
+    });
+    caller.decide(app, login.await?).await
 }
 
 /// Signs a user in by username or e-mail address and password, and returns the tokens of a new login.

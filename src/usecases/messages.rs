@@ -9,11 +9,12 @@ use crate::protocol::messages::{Message, MessageContext, MessagePage, MessageSta
 use crate::protocol::sends::CheckedSend;
 use crate::store::db::pools::ReadPool;
 use crate::store::members;
-use crate::store::messages::{self, MessageRow, Side};
+use crate::store::messages::page::{self, PageEnd, PageRange, PageRows};
+use crate::store::messages::{self, MessageRow};
 use crate::work::access;
-use crate::work::assemble::messages::{get_for_viewer, get_status, list_for_viewer};
+use crate::work::assemble::messages::{get_for_viewer, get_status, list_of_page};
 use crate::work::read::read;
-use sea_orm::ConnectionTrait;
+use crate::work::unchecked_caller::UncheckedCaller;
 use tokio::sync::oneshot;
 
 /// A send that is committed, as its author sees it.
@@ -95,87 +96,73 @@ pub enum MessageRange {
     Around(Seq),
 }
 
+impl MessageRange {
+    /// Returns what to read for a page of `limit` messages: one more on each side where the page ends, which shows
+    /// whether there are more.
+    fn to_page_range(self, limit: u64) -> PageRange {
+        let end = PageEnd::AfterNewest;
+        match self {
+            Self::Newest => PageRange { point: Seq(i64::MAX), end, before: limit + 1, after: 0 },
+            Self::Before(seq) => PageRange { point: seq, end, before: limit + 1, after: 1 },
+            Self::After(seq) => PageRange { point: Seq(seq.0.saturating_add(1)), end, before: 1, after: limit + 1 },
+            Self::Around(seq) => PageRange {
+                point: seq,
+                end: PageEnd::BeforeNewest,
+                before: Self::before_around(limit) + 1,
+                after: limit + 1,
+            },
+        }
+    }
+
+    /// Returns how many messages of a page around a message are before it.
+    fn before_around(limit: u64) -> u64 {
+        (limit - 1) / 2
+    }
+}
+
 /// Lists messages in ascending order, with the revision after which events continue the page.
 pub async fn list(
     app: &App,
-    caller: &Caller,
+    caller: &UncheckedCaller,
     conversation_id: ConversationId,
     range: MessageRange,
     limit: u64,
 ) -> Result<MessagePage> {
-    let user_id = caller.user_id;
-    read(app, ReadPool::Ordinary, move |conn| {
-        Box::pin(async move { Viewer { conn, user_id, conversation_id }.list(range, limit).await })
-    })
-    .await
+    let (user_id, login_id) = (caller.user_id(), caller.login_to_read());
+    let found = read(app, ReadPool::Ordinary, move |conn| {
+        Box::pin(async move {
+            Ok(page::read(conn, conversation_id, user_id, login_id, range.to_page_range(limit)).await?)
+        })
+    });
+    let PageRows { login, conversation, mut before, mut after, mut extras } = found.await?;
+    caller.decide(app, login).await?;
+    let rev = access::require_page(conversation)?;
+    let (has_more_before, has_more_after) = match range {
+        MessageRange::Newest => (cut_oldest(&mut before, limit), false),
+        MessageRange::Before(_) => (cut_oldest(&mut before, limit), cut_newest(&mut after, 0)),
+        MessageRange::After(_) => (cut_oldest(&mut before, 0), cut_newest(&mut after, limit)),
+        MessageRange::Around(_) => {
+            let has_more_before = cut_oldest(&mut before, MessageRange::before_around(limit));
+            let rest = limit - before.len() as u64;
+            (has_more_before, cut_newest(&mut after, rest))
+        }
+    };
+    before.append(&mut after);
+    Ok(MessagePage { items: list_of_page(user_id, before, &mut extras), has_more_before, has_more_after, rev })
 }
 
-/// A user who reads a conversation, without the messages that the user has hidden.
-struct Viewer<'r, C> {
-    conn: &'r C,
-    user_id: UserId,
-    conversation_id: ConversationId,
+/// Removes the oldest messages beyond `limit`, and returns whether there were any.
+fn cut_oldest(messages: &mut Vec<MessageRow>, limit: u64) -> bool {
+    let excess = messages.len().saturating_sub(limit as usize);
+    messages.drain(..excess);
+    excess > 0
 }
 
-impl<C: ConnectionTrait> Viewer<'_, C> {
-    async fn list(&self, range: MessageRange, limit: u64) -> Result<MessagePage> {
-        // Read the revision first. A change that is committed while the rows are read is then in the events, and may be
-        // in the rows too, but is never lost.
-        let Some((rev, last_seq)) = messages::newest_numbers(self.conn, self.conversation_id).await? else {
-            return Err(Error::not_found("conversation"));
-        };
-        let (items, has_more_before, has_more_after) = match range {
-            MessageRange::Newest => {
-                let (items, more) = self.before(Seq(i64::MAX), limit).await?;
-                (items, more, false)
-            }
-            MessageRange::Before(seq) => {
-                let (items, more) = self.before(seq, limit).await?;
-                let newest = items.last().map_or(Seq(seq.0 - 1), |row| row.seq);
-                (items, more, self.has_any(Side::After(newest)).await?)
-            }
-            MessageRange::After(seq) => {
-                let (items, more) = self.after(seq, limit).await?;
-                let oldest = items.first().map_or(Seq(seq.0.saturating_add(1)), |row| row.seq);
-                (items, self.has_any(Side::Before(oldest)).await?, more)
-            }
-            MessageRange::Around(seq) => {
-                let seq = Seq(seq.0.clamp(0, last_seq.0));
-                let (mut items, before) = self.before(seq, (limit - 1) / 2).await?;
-                let (after, more) = self.after(Seq(seq.0 - 1), limit - items.len() as u64).await?;
-                items.extend(after);
-                (items, before, more)
-            }
-        };
-        let items = list_for_viewer(self.conn, self.user_id, self.conversation_id, items).await?;
-        // Check membership after reading: a user removed meanwhile must not see newer rows.
-        access::require_participant(self.conn, self.conversation_id, self.user_id).await?;
-        Ok(MessagePage { items, has_more_before, has_more_after, rev })
-    }
-
-    /// Returns the messages just before `seq`, ascending, and whether there are more.
-    async fn before(&self, seq: Seq, limit: u64) -> Result<(Vec<MessageRow>, bool)> {
-        let (mut items, more) = self.list_beside(Side::Before(seq), limit).await?;
-        items.reverse();
-        Ok((items, more))
-    }
-
-    /// Returns the messages just after `seq`, ascending, and whether there are more.
-    async fn after(&self, seq: Seq, limit: u64) -> Result<(Vec<MessageRow>, bool)> {
-        self.list_beside(Side::After(seq), limit).await
-    }
-
-    async fn list_beside(&self, side: Side, limit: u64) -> Result<(Vec<MessageRow>, bool)> {
-        let mut items = messages::page(self.conn, self.conversation_id, self.user_id, side, limit + 1).await?;
-        let more = items.len() as u64 > limit;
-        items.truncate(limit as usize);
-        Ok((items, more))
-    }
-
-    /// Whether there are messages on that side.
-    async fn has_any(&self, side: Side) -> Result<bool> {
-        Ok(messages::has_any(self.conn, self.conversation_id, self.user_id, side).await?)
-    }
+/// Removes the newest messages beyond `limit`, and returns whether there were any.
+fn cut_newest(messages: &mut Vec<MessageRow>, limit: u64) -> bool {
+    let has_excess = messages.len() as u64 > limit;
+    messages.truncate(limit as usize);
+    has_excess
 }
 
 /// Returns one message. Fails if the caller is not a participant, or has hidden it.
@@ -183,7 +170,7 @@ pub async fn get(app: &App, caller: &Caller, id: MessageId) -> Result<Message> {
     let user = caller.user_id;
     read(app, ReadPool::Ordinary, move |conn| {
         Box::pin(async move {
-            let row = find(conn, id).await?;
+            let row = messages::by_id(conn, id).await?.ok_or_else(|| Error::not_found("message"))?;
             let (conversation_id, seq) = (row.conversation_id, row.seq);
             let message = get_for_viewer(conn, user, row).await?;
             // Check membership after reading: a user removed meanwhile must not see newer rows.
@@ -194,31 +181,30 @@ pub async fn get(app: &App, caller: &Caller, id: MessageId) -> Result<Message> {
     .await
 }
 
-async fn find(conn: &impl ConnectionTrait, id: MessageId) -> Result<MessageRow> {
-    messages::by_id(conn, id).await?.ok_or_else(|| Error::not_found("message"))
-}
-
 /// Returns a message with at most `limit` neighbours in all: half of them on each side, one more before it if `limit`
 /// is odd.
 pub async fn get_context(app: &App, caller: &Caller, id: MessageId, limit: u64) -> Result<MessageContext> {
     let user_id = caller.user_id;
-    read(app, ReadPool::Ordinary, move |conn| {
+    let (before_limit, after_limit) = (limit.div_ceil(2), limit / 2 + 1);
+    let found = read(app, ReadPool::Ordinary, move |conn| {
         Box::pin(async move {
-            let row = find(conn, id).await?;
-            let (conversation_id, seq) = (row.conversation_id, row.seq);
-            let viewer = Viewer { conn, user_id, conversation_id };
-            let (mut items, has_more_before) = viewer.before(seq, limit.div_ceil(2)).await?;
-            let (after, has_more_after) = viewer.after(seq, limit / 2).await?;
-            let before_count = items.len();
-            items.push(row);
-            items.extend(after);
-            let mut before = list_for_viewer(conn, user_id, conversation_id, items).await?;
-            let after = before.split_off(before_count + 1);
-            let message = before.pop().ok_or_else(|| Error::not_found("message"))?;
-            // Check membership after reading: a user removed meanwhile must not see newer rows.
-            access::require_visible(conn, conversation_id, seq, user_id).await?;
-            Ok(MessageContext { message, before, after, has_more_before, has_more_after })
+            let (conversation_id, seq) =
+                messages::locate(conn, id).await?.ok_or_else(|| Error::not_found("message"))?;
+            let end = PageEnd::AfterNewest;
+            let range = PageRange { point: seq, end, before: before_limit + 1, after: after_limit + 1 };
+            Ok(page::read(conn, conversation_id, user_id, None, range).await?)
         })
-    })
-    .await
+    });
+    let PageRows { login: _, conversation, mut before, mut after, mut extras } = found.await?;
+    access::require_page(conversation)?;
+    // The message itself is the first one after the point, unless the caller has hidden it.
+    if after.first().is_none_or(|row| row.id != id) {
+        return Err(Error::not_found("message"));
+    }
+    let has_more_before = cut_oldest(&mut before, before_limit);
+    let has_more_after = cut_newest(&mut after, after_limit);
+    let before = list_of_page(user_id, before, &mut extras);
+    let mut after = list_of_page(user_id, after, &mut extras);
+    let message = after.remove(0);
+    Ok(MessageContext { message, before, after, has_more_before, has_more_after })
 }

@@ -2,17 +2,19 @@
 //! read that acts, because the right may end at any moment:
 //!
 //! - a transaction checks after its locks;
-//! - a read checks membership after it has read: a user removed meanwhile must not see newer rows.
+//! - a read checks membership after it has read, or in the same statement: a user removed meanwhile must not see
+//!   newer rows.
 
 use super::tx::Tx;
 use crate::domain::accounts::{AccountStatus, UserRole};
 use crate::domain::caller::{Caller, Principal, Scope, Via};
-use crate::domain::ids::{ConversationId, LoginId, MessageId, Seq, UserId};
+use crate::domain::ids::{ConversationId, LoginId, MessageId, Rev, Seq, UserId};
 use crate::domain::roles::{Action, ConversationKind, Role};
 use crate::error::{Error, Result};
 use crate::store::accounts::AccountState;
 use crate::store::logins::LoginState;
 use crate::store::messages::hidden;
+use crate::store::messages::page::PageConversation;
 use crate::store::messages::sends::{self, ParticipantRights, SendQuery};
 use crate::store::messages::target::{self, TargetMessage};
 use crate::store::messages::{self, MessageRow};
@@ -136,6 +138,15 @@ pub async fn require_participant(
     match members::role(conn, conversation, user).await? {
         Some(role) => Ok(role),
         None => Err(outsider_error(conn, conversation).await?),
+    }
+}
+
+/// Returns the revision of the conversation of a page. Fails like [`require_participant`] unless the viewer is in it.
+pub fn require_page(conversation: Option<PageConversation>) -> Result<Rev> {
+    match conversation {
+        None | Some(PageConversation { is_deleted: true, .. }) => Err(Error::not_found("conversation")),
+        Some(PageConversation { role: None, .. }) => Err(Error::not_a_participant()),
+        Some(PageConversation { role: Some(_), rev, .. }) => Ok(rev),
     }
 }
 

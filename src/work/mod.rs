@@ -23,6 +23,7 @@ pub mod system_messages;
 pub mod transact;
 pub mod tx;
 pub mod typing;
+pub mod unchecked_caller;
 pub mod views;
 pub mod writer;
 pub mod writer_batch;

@@ -7,12 +7,14 @@
 use super::access;
 use super::assemble::conversations::for_viewer;
 use super::read::read;
+use super::unchecked_caller::UncheckedCaller;
 use crate::app::App;
 use crate::domain::ids::{ConversationId, UserId};
 use crate::domain::time::Timestamp;
 use crate::error::Result;
 use crate::protocol::conversations::{Conversation, UnreadCount};
-use crate::store::conversations::views::{self, ConversationFilter, ConversationSortKey};
+use crate::store::conversations::unread;
+use crate::store::conversations::views::{self, ConversationFilter, ConversationSortKey, ListedConversations};
 use crate::store::db::pools::ReadPool;
 
 /// Returns a conversation as `user` sees it. Fails if the user is not a participant.
@@ -36,19 +38,21 @@ pub async fn find(app: &App, user: UserId, id: ConversationId) -> Result<Option<
     Ok(row.await?.map(|row| for_viewer(app, row)))
 }
 
-/// Lists the conversations of `user` after the cursor `after`: pinned ones first, then those with the newest message
+/// Lists the conversations of the caller after the cursor `after`: pinned ones first, then those with the newest message
 /// first. Also returns the cursor of the next page, if there is one.
 pub async fn list(
     app: &App,
-    user: UserId,
+    caller: &UncheckedCaller,
     filter: ConversationFilter,
     after: Option<ConversationSortKey>,
     limit: u64,
 ) -> Result<(Vec<Conversation>, Option<ConversationSortKey>)> {
-    let mut rows = read(app, ReadPool::Ordinary, move |conn| {
-        Box::pin(async move { Ok(views::list(conn, user, filter, after, limit + 1, Timestamp::now()).await?) })
-    })
-    .await?;
+    let (user, login) = (caller.user_id(), caller.login_to_read());
+    let found = read(app, ReadPool::Ordinary, move |conn| {
+        Box::pin(async move { Ok(views::list(conn, user, login, filter, after, limit + 1, Timestamp::now()).await?) })
+    });
+    let ListedConversations { login, mut rows } = found.await?;
+    caller.decide(app, login).await?;
     let more = rows.len() as u64 > limit;
     rows.truncate(limit as usize);
     let next = if more { rows.last().map(|row| row.sort_key) } else { None };
@@ -58,7 +62,7 @@ pub async fn list(
 /// Returns the unread counts over all conversations of `user`.
 pub async fn get_unread_count(app: &App, user: UserId) -> Result<UnreadCount> {
     read(app, ReadPool::Ordinary, move |conn| {
-        Box::pin(async move { Ok(views::get_unread_count(conn, user, Timestamp::now()).await?) })
+        Box::pin(async move { Ok(unread::get_unread_count(conn, user, Timestamp::now()).await?) })
     })
     .await
 }

@@ -132,7 +132,7 @@ pub fn closed_functions(files: &[Source]) -> Vec<String> {
     let rules = [
         ("src/usecases/", ".db()", "read through `work::read`, and change through `work::transact`"),
         ("src/usecases/", "views::get_view(", "read through `work::views`"),
-        ("src/usecases/", "views::get_unread_count(conn", "read through `work::views`"),
+        ("src/usecases/", "unread::get_unread_count(conn", "read through `work::views`"),
         ("src/usecases/", "members::insert(", "call `work::conversations::insert_participants`, which counts them too"),
         ("src/usecases/", "members::leave(", "call `work::conversations::remove_participant`, which counts the others"),
         ("src/http/", "run_with_deadline(", "a use case can be called from any task; call it directly"),

@@ -17,6 +17,7 @@ mod harness;
 mod migrations;
 mod query_plans;
 mod races;
+mod reading;
 mod relay;
 mod repairs;
 mod sign_in;

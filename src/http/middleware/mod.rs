@@ -13,7 +13,7 @@ mod cors;
 mod edge;
 pub mod headers;
 
-pub use authenticate::authenticate;
+pub use authenticate::{authenticate, authenticate_in_read};
 pub use compress::compress;
 pub use cors::cors;
 pub use edge::edge;

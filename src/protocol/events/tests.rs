@@ -7,6 +7,7 @@ use super::*;
 use crate::domain::accounts::UserRole;
 use crate::domain::content::MessageKind;
 use crate::domain::ids::{ClassId, LoginId, Seq};
+use crate::domain::json_text::JsonText;
 use crate::domain::roles::{ConversationKind, Role};
 use crate::domain::time::Timestamp;
 use crate::protocol::conversations::{ClassBrief, Conversation};
@@ -42,7 +43,7 @@ fn message() -> SharedMessage {
         sender: Some(brief()),
         kind: MessageKind::Location,
         content: "here".into(),
-        data: Some(json!({"lat": 1.5})),
+        data: Some(JsonText::from(&json!({"lat": 1.5}))),
         attachments: Vec::new(),
         reply_to: Some(Quote {
             id: MessageId(Uuid::from_u128(4)),

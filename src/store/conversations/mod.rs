@@ -1,6 +1,7 @@
 //! The statements that create, change and delete conversations. What participants see of them is read in [`views`].
 
 pub mod groups;
+pub mod unread;
 pub mod views;
 
 use crate::domain::ids::{ConversationId, UserId};

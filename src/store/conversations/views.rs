@@ -1,25 +1,26 @@
-//! The statements that read conversations as their participants see them: one, those of a list, and the number of
-//! unread messages.
+//! The statements that read conversations as their participants see them: one, and those of a list.
 
-use crate::domain::accounts::UserRole;
+use crate::domain::accounts::{AccountStatus, UserRole};
 use crate::domain::content::MessageKind;
-use crate::domain::ids::{ClassId, ConversationId, MessageId, Rev, Seq, UserId};
+use crate::domain::ids::{ClassId, ConversationId, LoginId, MessageId, Rev, Seq, UserId};
 use crate::domain::limits;
 use crate::domain::roles::{ConversationKind, Role};
 use crate::domain::text::preview;
 use crate::domain::time::Timestamp;
-use crate::protocol::conversations::{ClassBrief, LastMessage, UnreadCount};
+use crate::protocol::conversations::{ClassBrief, LastMessage};
 use crate::protocol::settings::{NotifyLevel, OwnView};
 use crate::protocol::users::UserBrief;
+use crate::store::accounts::AccountState;
 use crate::store::dialect;
+use crate::store::logins::LoginState;
 use crate::store::messages::hidden;
-use sea_orm::{ConnectionTrait, DbErr, QueryResult, Value};
+use sea_orm::{ConnectionTrait, DbErr, QueryResult, TryGetable, Value};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 use uuid::Uuid;
 
 // `pinned` and `activity` are the sort key of a user's list. Both are computed, so no index contains them. `lm` is the
-// newest message that the user has not hidden.
+// newest message that the user has not hidden. `read_row` reads the columns in this order.
 const VIEW: &str = "SELECT c.id, c.kind, c.name, c.description, c.avatar_url, c.created_by, c.created_at, c.updated_at,
             c.last_seq, c.last_rev, c.member_count, COALESCE(c.last_message_at, c.created_at) AS activity,
             p.role, p.last_read_seq, c.last_count - p.last_read_count - {hidden} AS unread, p.muted_until, p.archived_seq, p.notify,
@@ -31,16 +32,19 @@ const VIEW: &str = "SELECT c.id, c.kind, c.name, c.description, c.avatar_url, c.
             o.external_id AS o_external_id, o.role AS o_role, o.last_seen_at AS o_last_seen_at, o.created_at AS o_created_at,
             CASE WHEN EXISTS (SELECT 1 FROM blocks b WHERE (b.blocker_id = p.user_id AND b.blocked_id = o.id)
                                                         OR (b.blocker_id = o.id AND b.blocked_id = p.user_id))
-                 THEN 1 ELSE 0 END AS blocked
-     FROM participants p
-     JOIN conversations c ON c.id = p.conversation_id AND c.deleted_at IS NULL
-     LEFT JOIN classes cl ON cl.id = c.class_id
+                 THEN 1 ELSE 0 END AS blocked,
+            p.user_id AS viewer
+     FROM {memberships} AND c.deleted_at IS NULL
+     LEFT JOIN {class} ON cl.id = c.class_id
      {last}
-     LEFT JOIN users o ON o.id = CASE WHEN c.direct_low = p.user_id THEN c.direct_high ELSE c.direct_low END";
+     LEFT JOIN {peer} ON o.id = CASE WHEN c.direct_low = p.user_id THEN c.direct_high ELSE c.direct_low END";
+
+/// The number of columns of [`VIEW`].
+const VIEW_COLUMNS: usize = 38;
 
 /// Returns the statement [`VIEW`], which finds the newest message by index, for one conversation at a time. The LATERAL
-/// join forces PostgreSQL to do so: it would otherwise read all messages and all hidden messages once. SQLite has no
-/// other way.
+/// join forces PostgreSQL to do so: it would otherwise read all messages and all hidden messages once. On SQLite the row
+/// id leaves no other way.
 fn view_statement(conn: &impl ConnectionTrait) -> String {
     let newest = "FROM messages s WHERE s.conversation_id = c.id AND NOT EXISTS (
                       SELECT 1 FROM hidden_messages h
@@ -49,9 +53,23 @@ fn view_statement(conn: &impl ConnectionTrait) -> String {
     let last = if dialect::is_postgres(conn) {
         format!("LEFT JOIN LATERAL (SELECT s.* {newest}) lm ON TRUE")
     } else {
-        format!("LEFT JOIN messages lm ON lm.conversation_id = c.id AND lm.seq = (SELECT s.seq {newest})")
+        format!("LEFT JOIN messages lm ON lm.rowid = (SELECT s.rowid {newest})")
     };
-    VIEW.replace("{last}", &last).replace("{hidden}", &hidden::unread_count_query("p.last_read_seq"))
+    let by_key = |table, alias| dialect::by_key(dialect::is_postgres(conn), table, alias);
+    VIEW.replace("{memberships}", &memberships(conn))
+        .replace("{class}", &by_key("classes", "cl"))
+        .replace("{peer}", &by_key("users", "o"))
+        .replace("{last}", &last)
+        .replace("{hidden}", &hidden::unread_count_query("p.last_read_seq"))
+}
+
+/// Returns the join of participants with their conversations, which begins with the participants.
+fn memberships(conn: &impl ConnectionTrait) -> String {
+    let is_postgres = dialect::is_postgres(conn);
+    // On SQLite CROSS JOIN fixes the order. With the statistics of a few conversations it would read all of them first.
+    let join = if is_postgres { "JOIN" } else { "CROSS JOIN" };
+    let conversations = dialect::by_key(is_postgres, "conversations", "c");
+    format!("participants p {join} {conversations} ON c.id = p.conversation_id")
 }
 
 /// A conversation as stored for a participant. The store does not know the presence of the peer.
@@ -97,81 +115,114 @@ pub struct ConversationSortKey {
     pub id: Uuid,
 }
 
-fn read_row(row: &QueryResult, now: Timestamp) -> Result<ConversationRow, DbErr> {
-    let id = ConversationId(row.try_get("", "id")?);
-    let last_seq = Seq(row.try_get("", "last_seq")?);
-    let muted_until = row.try_get::<Option<i64>>("", "muted_until")?.map(Timestamp).filter(|until| *until > now);
+/// Reads the columns of a row one after another, by their index. A page has thousands of columns, and to find each by
+/// its name takes longer than to read it.
+struct Columns<'r> {
+    row: &'r QueryResult,
+    next: usize,
+}
+
+impl Columns<'_> {
+    fn next<T: TryGetable>(&mut self) -> Result<T, DbErr> {
+        self.next += 1;
+        self.row.try_get_by_index(self.next - 1)
+    }
+
+    fn next_time(&mut self) -> Result<Option<Timestamp>, DbErr> {
+        Ok(self.next::<Option<i64>>()?.map(Timestamp))
+    }
+
+    fn next_word(&mut self) -> Result<String, DbErr> {
+        self.next()
+    }
+
+    fn next_user(&mut self) -> Result<Option<UserId>, DbErr> {
+        Ok(self.next::<Option<Uuid>>()?.map(UserId))
+    }
+}
+
+/// Reads the columns of [`VIEW`] up to `blocked`. The next column is `viewer`.
+fn read_row(columns: &mut Columns<'_>, now: Timestamp) -> Result<ConversationRow, DbErr> {
+    let id = ConversationId(columns.next()?);
+    let kind = ConversationKind::from_stored(&columns.next_word()?);
+    let (name, description, avatar_url) = (columns.next()?, columns.next()?, columns.next()?);
+    let created_by = columns.next_user()?;
+    let (created_at, updated_at) = (Timestamp(columns.next()?), Timestamp(columns.next()?));
+    let (last_seq, last_rev) = (Seq(columns.next()?), Rev(columns.next()?));
+    let (member_count, activity) = (columns.next()?, columns.next()?);
+    let role = Role::from_stored(&columns.next_word()?);
+    let last_read_seq = Seq(columns.next()?);
+    let unread_count = columns.next::<i64>()?.max(0);
+    let muted_until = columns.next_time()?.filter(|until| *until > now);
     let muted_until = muted_until.map(|until| until.min(Timestamp::FAR_FUTURE));
-    let archived_seq: Option<i64> = row.try_get("", "archived_seq")?;
-    let pinned = row.try_get::<i32>("", "pinned")? == 1;
-    let notify: String = row.try_get("", "notify")?;
+    let archived_seq: Option<i64> = columns.next()?;
+    let notify = match columns.next_word()?.as_str() {
+        "mentions" => NotifyLevel::Mentions,
+        "none" => NotifyLevel::None,
+        _ => NotifyLevel::All,
+    };
+    let pinned = columns.next::<i32>()? == 1;
+    let (class_id, class_archived_at) = (columns.next::<Option<Uuid>>()?, columns.next_time()?);
+    let class = class_id.map(|class| ClassBrief { id: ClassId(class), archived: class_archived_at.is_some() });
+    let last_message = read_last_message(columns)?;
+    let peer = read_peer(columns)?;
+    let blocked = columns.next::<i32>()? == 1;
+    let archived = archived_seq.is_some_and(|seq| last_seq.0 <= seq || muted_until.is_some());
     Ok(ConversationRow {
         id,
-        kind: ConversationKind::from_stored(&row.try_get::<String>("", "kind")?),
-        name: row.try_get("", "name")?,
-        description: row.try_get("", "description")?,
-        avatar_url: row.try_get("", "avatar_url")?,
-        class: match row.try_get::<Option<Uuid>>("", "class_id")? {
-            Some(class) => Some(ClassBrief {
-                id: ClassId(class),
-                archived: row.try_get::<Option<i64>>("", "class_archived_at")?.is_some(),
-            }),
-            None => None,
-        },
-        created_by: row.try_get::<Option<Uuid>>("", "created_by")?.map(UserId),
-        created_at: Timestamp(row.try_get("", "created_at")?),
-        updated_at: Timestamp(row.try_get("", "updated_at")?),
+        kind,
+        name,
+        description,
+        avatar_url,
+        class,
+        created_by,
+        created_at,
+        updated_at,
         last_seq,
-        last_rev: Rev(row.try_get("", "last_rev")?),
-        last_message: read_last_message(row)?,
-        member_count: row.try_get("", "member_count")?,
-        unread_count: row.try_get::<i64>("", "unread")?.max(0),
-        my: OwnView {
-            role: Role::from_stored(&row.try_get::<String>("", "role")?),
-            last_read_seq: Seq(row.try_get("", "last_read_seq")?),
-            muted_until,
-            archived: archived_seq.is_some_and(|seq| last_seq.0 <= seq || muted_until.is_some()),
-            pinned,
-            notify: match notify.as_str() {
-                "mentions" => NotifyLevel::Mentions,
-                "none" => NotifyLevel::None,
-                _ => NotifyLevel::All,
-            },
-            blocked: row.try_get::<i32>("", "blocked")? == 1,
-        },
-        peer: read_peer(row)?,
-        sort_key: ConversationSortKey { pinned, activity: row.try_get("", "activity")?, id: id.0 },
+        last_rev,
+        last_message,
+        member_count,
+        unread_count,
+        my: OwnView { role, last_read_seq, muted_until, archived, pinned, notify, blocked },
+        peer,
+        sort_key: ConversationSortKey { pinned, activity, id: id.0 },
     })
 }
 
-fn read_last_message(row: &QueryResult) -> Result<Option<LastMessage>, DbErr> {
-    let Some(id) = row.try_get::<Option<Uuid>>("", "lm_id")? else { return Ok(None) };
-    let deleted = row.try_get::<Option<i64>>("", "lm_deleted_at")?.is_some();
-    let content: String = row.try_get("", "lm_content")?;
+fn read_last_message(columns: &mut Columns<'_>) -> Result<Option<LastMessage>, DbErr> {
+    let (id, seq) = (columns.next::<Option<Uuid>>()?, columns.next::<Option<i64>>()?);
+    let sender_id = columns.next_user()?;
+    let (kind, content) = (columns.next::<Option<String>>()?, columns.next::<Option<String>>()?);
+    let (deleted_at, created_at) = (columns.next_time()?, columns.next_time()?);
+    let (Some(id), Some(seq), Some(kind), Some(created_at)) = (id, seq, kind, created_at) else { return Ok(None) };
+    let content = content.filter(|_| deleted_at.is_none()).unwrap_or_default();
     Ok(Some(LastMessage {
         id: MessageId(id),
-        seq: Seq(row.try_get("", "lm_seq")?),
-        sender_id: row.try_get::<Option<Uuid>>("", "lm_sender_id")?.map(UserId),
-        kind: MessageKind::from_stored(&row.try_get::<String>("", "lm_kind")?),
-        content: if deleted { String::new() } else { preview(&content, limits::PREVIEW_CHARS) },
-        created_at: Timestamp(row.try_get("", "lm_created_at")?),
+        seq: Seq(seq),
+        sender_id,
+        kind: MessageKind::from_stored(&kind),
+        content: preview(&content, limits::PREVIEW_CHARS),
+        created_at,
     }))
 }
 
-fn read_peer(row: &QueryResult) -> Result<Option<PeerRow>, DbErr> {
-    let Some(id) = row.try_get::<Option<Uuid>>("", "o_id")? else { return Ok(None) };
+fn read_peer(columns: &mut Columns<'_>) -> Result<Option<PeerRow>, DbErr> {
+    let id = columns.next_user()?;
+    let (username, display_name) = (columns.next::<Option<String>>()?, columns.next::<Option<String>>()?);
+    let (avatar_url, external_id) = (columns.next()?, columns.next()?);
+    let role: Option<String> = columns.next()?;
+    let (last_seen_at, created_at) = (columns.next_time()?, columns.next_time()?);
+    let (Some(id), Some(username), Some(display_name), Some(role), Some(created_at)) =
+        (id, username, display_name, role, created_at)
+    else {
+        return Ok(None);
+    };
     Ok(Some(PeerRow {
-        brief: UserBrief {
-            id: UserId(id),
-            username: row.try_get("", "o_username")?,
-            display_name: row.try_get("", "o_display_name")?,
-            avatar_url: row.try_get("", "o_avatar_url")?,
-        },
-        external_id: row.try_get("", "o_external_id")?,
-        role: UserRole::from_stored(&row.try_get::<String>("", "o_role")?),
-
-        last_seen_at: row.try_get::<Option<i64>>("", "o_last_seen_at")?.map(Timestamp),
-        created_at: Timestamp(row.try_get("", "o_created_at")?),
+        brief: UserBrief { id, username, display_name, avatar_url },
+        external_id,
+        role: UserRole::from_stored(&role),
+        last_seen_at,
+        created_at,
     }))
 }
 
@@ -185,7 +236,7 @@ pub async fn get_view(
     let text =
         format!("{} WHERE p.user_id = $1 AND p.conversation_id = $2 AND p.left_at IS NULL", view_statement(conn));
     let row = dialect::one(conn, dialect::plain(conn, &text, vec![user.into(), id.into()])).await?;
-    row.map(|row| read_row(&row, now)).transpose()
+    row.map(|row| read_row(&mut Columns { row: &row, next: 0 }, now)).transpose()
 }
 
 /// Returns a conversation as each of `users` sees it. Users who are not participants are left out.
@@ -197,13 +248,18 @@ pub async fn list_views(
 ) -> Result<Vec<(UserId, ConversationRow)>, DbErr> {
     let ids: Vec<Uuid> = users.iter().map(|id| id.0).collect();
     let text = format!(
-        "SELECT v.*, w.user_id AS viewer FROM participants w JOIN ({} WHERE p.conversation_id = $2) v ON v.viewer_id = w.user_id
+        "SELECT v.* FROM participants w JOIN ({} WHERE p.conversation_id = $2) v ON v.viewer = w.user_id
          WHERE w.conversation_id = $2 AND w.user_id IN ({{set}}) AND w.left_at IS NULL",
         view_statement(conn)
-    )
-    .replace("SELECT c.id,", "SELECT p.user_id AS viewer_id, c.id,");
+    );
     let rows = dialect::all(conn, dialect::over_ids(conn, &text, &ids, vec![id.into()])).await?;
-    rows.iter().map(|row| Ok((UserId(row.try_get("", "viewer")?), read_row(row, now)?))).collect()
+    rows.iter()
+        .map(|row| {
+            let mut columns = Columns { row, next: 0 };
+            let view = read_row(&mut columns, now)?;
+            Ok((UserId(columns.next()?), view))
+        })
+        .collect()
 }
 
 /// Selects which conversations of a user to list.
@@ -216,22 +272,33 @@ pub struct ConversationFilter {
     pub unread: Option<bool>,
 }
 
-/// Lists at most `limit` conversations of a user that come after the sort key `after`.
+/// What the statement of a list has found.
+#[derive(Debug, Default)]
+pub struct ListedConversations {
+    /// The state of the login in the arguments. `None` if there is no such login.
+    pub login: Option<LoginState>,
+    pub rows: Vec<ConversationRow>,
+}
+
+/// Lists at most `limit` conversations of a user that come after the sort key `after`, and reads the state of `login`
+/// in the same statement.
 pub async fn list(
     conn: &impl ConnectionTrait,
     user: UserId,
+    login: Option<LoginId>,
     filter: ConversationFilter,
     after: Option<ConversationSortKey>,
     limit: u64,
     now: Timestamp,
-) -> Result<Vec<ConversationRow>, DbErr> {
+) -> Result<ListedConversations, DbErr> {
     let archived = "(p.archived_seq IS NOT NULL AND (c.last_seq <= p.archived_seq OR COALESCE(p.muted_until, 0) > $2))";
     let mut ids = format!(
-        "SELECT c.id FROM participants p JOIN conversations c ON c.id = p.conversation_id AND c.deleted_at IS NULL
-         WHERE p.user_id = $1 AND p.left_at IS NULL AND {}{archived}",
+        "SELECT c.id FROM {} AND c.deleted_at IS NULL WHERE p.user_id = $1 AND p.left_at IS NULL AND {}{archived}",
+        memberships(conn),
         if filter.archived { "" } else { "NOT " }
     );
-    let mut values: Vec<Value> = vec![user.into(), now.into(), (limit as i64).into()];
+    let mut values: Vec<Value> =
+        vec![user.into(), now.into(), (limit as i64).into(), login.map(|login| login.0).into()];
     if let Some(kind) = filter.kind {
         values.push(kind.as_str().into());
         let _ = write!(ids, " AND c.kind = ${}", values.len());
@@ -261,50 +328,39 @@ pub async fn list(
          LIMIT $3",
     );
     // A user may be in a thousand conversations: sort them with two rows for each, and read the rest for the page only.
+    // The joins with the login do not take part in the plan of the list, which is complete before them.
     let text = format!(
-        "{} WHERE p.user_id = $1 AND p.conversation_id IN ({ids}) ORDER BY pinned DESC, activity DESC, c.id DESC",
-        view_statement(conn)
+        "WITH v AS MATERIALIZED ({} WHERE p.user_id = $1 AND p.conversation_id IN ({ids}))
+         SELECT v.*, l.user_id, lu.role, lu.status, l.revoked_at, l.generation, l.seen_generation
+         FROM (SELECT 1 AS one) single LEFT JOIN {login} ON l.id = $4 LEFT JOIN {account} ON lu.id = l.user_id
+         LEFT JOIN v ON v.id IS NOT NULL ORDER BY v.pinned DESC, v.activity DESC, v.id DESC",
+        view_statement(conn),
+        login = dialect::by_key(dialect::is_postgres(conn), "logins", "l"),
+        account = dialect::by_key(dialect::is_postgres(conn), "users", "lu"),
     );
     let rows = dialect::all(conn, dialect::plain(conn, &text, values)).await?;
-    rows.iter().map(|row| read_row(row, now)).collect()
+    let mut found = ListedConversations::default();
+    for row in &rows {
+        if found.login.is_none() {
+            found.login = read_login(&mut Columns { row, next: VIEW_COLUMNS })?;
+        }
+        let is_empty = row.try_get_by_index::<Option<Uuid>>(0)?.is_none();
+        if !is_empty {
+            found.rows.push(read_row(&mut Columns { row, next: 0 }, now)?);
+        }
+    }
+    Ok(found)
 }
 
-/// Returns the unread totals over all conversations of a user at `now`, including archived ones. A conversation that is
-/// muted then counts for its mentions alone. A message that mentions the user by name and with all members counts once.
-pub async fn get_unread_count(conn: &impl ConnectionTrait, user: UserId, now: Timestamp) -> Result<UnreadCount, DbErr> {
-    // Compare with NULL instead of using NOT EXISTS: PostgreSQL turns the latter into a join that reads all rows of the
-    // table for each conversation.
-    let absent = |table: &str, seq: &str| {
-        format!(
-            "(SELECT t.seq FROM {table} t WHERE t.user_id = p.user_id AND t.conversation_id = p.conversation_id
-              AND t.seq = {seq} LIMIT 1) IS NULL"
-        )
+/// Reads the state of a login. `None` if there is none.
+fn read_login(columns: &mut Columns<'_>) -> Result<Option<LoginState>, DbErr> {
+    let Some(user_id) = columns.next_user()? else { return Ok(None) };
+    let (role, status) = (columns.next_word()?, columns.next_word()?);
+    let account = AccountState {
+        user_id,
+        role: UserRole::from_stored(&role),
+        status: AccountStatus::from_stored(&status),
     };
-    let text = format!(
-        "SELECT CAST(COALESCE(sum(CASE WHEN u.loud THEN u.unread END), 0) AS bigint) AS messages,
-                count(CASE WHEN u.loud AND u.unread > 0 THEN 1 END) AS conversations,
-                CAST(COALESCE(sum(u.named + u.with_all), 0) AS bigint) AS mentions
-         FROM (SELECT COALESCE(p.muted_until, 0) <= $2 AS loud,
-                      c.last_count - p.last_read_count - {hidden} AS unread,
-                      (SELECT count(*) FROM mentions n
-                       WHERE n.user_id = p.user_id AND n.conversation_id = p.conversation_id
-                         AND n.seq > p.last_read_seq AND {named_shown}) AS named,
-                      (SELECT count(*) FROM messages m
-                       WHERE m.conversation_id = p.conversation_id AND m.seq > p.last_read_seq AND m.mentions_all
-                         AND m.sender_id <> p.user_id AND {shown} AND {unnamed}) AS with_all
-               FROM participants p JOIN conversations c ON c.id = p.conversation_id AND c.deleted_at IS NULL
-               WHERE p.user_id = $1 AND p.left_at IS NULL AND c.last_count > p.last_read_count) u",
-        hidden = hidden::unread_count_query("p.last_read_seq"),
-        named_shown = absent("hidden_messages", "n.seq"),
-        shown = absent("hidden_messages", "m.seq"),
-        unnamed = absent("mentions", "m.seq"),
-    );
-    let Some(row) = dialect::one(conn, dialect::plain(conn, &text, vec![user.into(), now.into()])).await? else {
-        return Ok(UnreadCount { messages: 0, conversations: 0, mentions: 0 });
-    };
-    Ok(UnreadCount {
-        messages: row.try_get("", "messages")?,
-        conversations: row.try_get("", "conversations")?,
-        mentions: row.try_get("", "mentions")?,
-    })
+    let revoked = columns.next_time()?.is_some();
+    Ok(Some(LoginState { account, revoked, generation: columns.next()?, seen_generation: columns.next()? }))
 }

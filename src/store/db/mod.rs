@@ -6,10 +6,12 @@
 //!   by another process, or has an I/O error.
 //! - An error about one statement changes nothing.
 
+mod connection;
 pub mod epoch;
 pub mod failure;
 pub mod fair_queue;
 pub mod history;
+pub mod kept;
 mod large_writes;
 pub mod pools;
 pub mod reading;
@@ -23,6 +25,7 @@ use crate::error::{Error, Result};
 use crate::store::db::failure::{FailureKind, failure_kind};
 use crate::store::db::fair_queue::FairQueue;
 use crate::store::db::history::History;
+use crate::store::db::kept::KeptConnections;
 use crate::store::db::pools::{Pools, ReadPool};
 use crate::store::db::reading::ReadConnection;
 use crate::store::db::transaction::Transaction;
@@ -107,7 +110,10 @@ impl Db {
             (ReadPool::Ordinary, &pools.ordinary),
             (ReadPool::Log, &pools.log),
         ]
-        .map(|(pool, connections)| ReadConnection::new(connections.clone(), pool));
+        .map(|(pool, connections)| {
+            let (connections, last_break) = (connections.clone(), pools.last_break.clone());
+            ReadConnection::new(KeptConnections::new(connections, last_break, observer.clone()), pool)
+        });
         Self(Arc::new(DbInner {
             authentication,
             ordinary,
@@ -351,6 +357,9 @@ impl Db {
 
     /// Closes all pools. It must be called after the last commit.
     pub async fn close(&self) {
+        for reading in [&self.0.authentication, &self.0.ordinary, &self.0.log] {
+            reading.release();
+        }
         self.0.pools.close().await;
     }
 }

@@ -63,9 +63,9 @@ impl LastBreak {
 impl Pools {
     /// Calls the observer, as soon as one is set, after every statement of these pools.
     pub(super) fn with_observer(mut self, observer: &Arc<OnceLock<StatementObserver>>) -> Self {
-        let Self { write, authentication, ordinary, log, heavy, writing: _, max_heavy_reads: _, last_break: _ } =
+        let Self { write, heavy, .. } =
             &mut self;
-        for pool in [write, authentication, ordinary, log, heavy] {
+        for pool in [write, heavy] {
             let observer = observer.clone();
             pool.set_metric_callback(move |info| {
                 if let Some(observe) = observer.get() {

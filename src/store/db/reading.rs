@@ -10,10 +10,9 @@
 
 use crate::domain::limits;
 use crate::store::db::Db;
+use crate::store::db::kept::{KeptConnections, ReadLease};
 use crate::store::db::pools::ReadPool;
-use sea_orm::{
-    ConnAcquireErr, ConnectionTrait, DatabaseBackend, DatabaseConnection, DbErr, ExecResult, QueryResult, Statement,
-};
+use sea_orm::{ConnAcquireErr, ConnectionTrait, DatabaseBackend, DbErr, ExecResult, QueryResult, Statement};
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -39,18 +38,28 @@ pub fn current_permits() -> Option<ReadPermits> {
 
 /// Runs single statements that read, each on some connection of one pool.
 pub struct ReadConnection {
-    pool: DatabaseConnection,
+    connections: KeptConnections,
     takes_permit: bool,
 }
 
 impl ReadConnection {
-    pub(super) fn new(connections: DatabaseConnection, pool: ReadPool) -> Self {
-        Self { pool: connections, takes_permit: pool == ReadPool::Ordinary }
+    pub(super) fn new(connections: KeptConnections, pool: ReadPool) -> Self {
+        Self { connections, takes_permit: pool == ReadPool::Ordinary }
     }
 
-    /// Returns the pool itself, whose statements need no permit.
-    pub fn pool(&self) -> &DatabaseConnection {
-        &self.pool
+    /// Returns the number of connections.
+    pub fn count(&self) -> u32 {
+        self.connections.count()
+    }
+
+    /// Waits for a connection that is then in use until the lease is dropped. It needs no permit.
+    pub async fn lease(&self) -> Result<ReadLease, DbErr> {
+        self.connections.lease().await
+    }
+
+    /// Gives all connections back to the pool, for its end.
+    pub(super) fn release(&self) {
+        self.connections.release();
     }
 
     async fn acquire_permit(&self) -> Result<Option<OwnedSemaphorePermit>, DbErr> {
@@ -64,38 +73,33 @@ impl ReadConnection {
 #[async_trait::async_trait]
 impl ConnectionTrait for ReadConnection {
     fn get_database_backend(&self) -> DatabaseBackend {
-        self.pool.get_database_backend()
+        self.connections.backend()
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
         let _permit = self.acquire_permit().await?;
-        self.pool.execute_raw(statement).await
+        self.connections.execute(&statement).await
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
         let _permit = self.acquire_permit().await?;
-        self.pool.execute_unprepared(sql).await
+        self.connections.execute_text(sql).await
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
         let _permit = self.acquire_permit().await?;
-        self.pool.query_one_raw(statement).await
+        self.connections.query_one(&statement).await
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         let _permit = self.acquire_permit().await?;
-        self.pool.query_all_raw(statement).await
+        self.connections.query_all(&statement).await
     }
 }
 
 impl Db {
     /// Returns the number of ordinary reads that one user may run at a time: half of the connections, and at least 1.
     pub fn read_permits_per_user(&self) -> usize {
-        let pool = self.read(ReadPool::Ordinary).pool();
-        let connections = match pool.get_database_backend() {
-            DatabaseBackend::Sqlite => pool.get_sqlite_connection_pool().options().get_max_connections(),
-            _ => pool.get_postgres_connection_pool().options().get_max_connections(),
-        };
-        (connections as usize / 2).max(1)
+        (self.read(ReadPool::Ordinary).count() as usize / 2).max(1)
     }
 }

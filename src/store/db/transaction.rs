@@ -29,16 +29,10 @@
 //! deadlocks occur before the first WAL frame is written, so they are final.
 
 use crate::domain::limits;
+use crate::store::db::connection::{TakenConnection, statement_error};
 use crate::store::db::failure::{FailureKind, failure_kind};
 use crate::store::db::{Db, DbState};
-use sea_orm::sea_query::Values;
-use sea_orm::{
-    ConnAcquireErr, ConnectionTrait, DatabaseBackend, DatabaseConnection, DbErr, ExecResult, QueryResult, RuntimeErr,
-    Statement,
-};
-use sea_query_sqlx::SqlxValues;
-use sqlx::pool::PoolConnection;
-use sqlx::{AssertSqlSafe, Executor, Postgres, Sqlite};
+use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseConnection, DbErr, ExecResult, QueryResult, Statement};
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{Mutex, MutexGuard};
@@ -58,7 +52,7 @@ pub struct Transaction {
 }
 
 struct TransactionState {
-    conn: WriteConnection,
+    conn: TakenConnection,
     stage: Stage,
     /// The number of rows that the statements have changed.
     changed_rows: u64,
@@ -81,21 +75,12 @@ enum Stage {
 const SQLITE_BEGIN: &str = "BEGIN IMMEDIATE";
 const POSTGRES_BEGIN: &str = "BEGIN NOT DEFERRABLE";
 
-enum WriteConnection {
-    Sqlite(PoolConnection<Sqlite>),
-    Postgres(PoolConnection<Postgres>),
-}
-
 impl Transaction {
     /// Takes a connection of `pool` for a transaction. On SQLite the transaction begins now, because BEGIN locks the
     /// database; on PostgreSQL it begins with its first statement.
     pub(super) async fn begin(db: &Db, pool: &DatabaseConnection) -> Result<Self, DbErr> {
         let backend = pool.get_database_backend();
-        let conn = match backend {
-            DatabaseBackend::Sqlite => pool.get_sqlite_connection_pool().acquire().await.map(WriteConnection::Sqlite),
-            _ => pool.get_postgres_connection_pool().acquire().await.map(WriteConnection::Postgres),
-        };
-        let conn = conn.map_err(acquire_error)?;
+        let conn = TakenConnection::take(pool).await?;
         let state = Mutex::new(TransactionState { conn, stage: Stage::NotBegun, changed_rows: 0 });
         let [deletes_text, yields_to_sends, has_yielded] = [const { AtomicBool::new(false) }; 3];
         let transaction = Self { db: db.clone(), backend, state, deletes_text, yields_to_sends, has_yielded };
@@ -297,81 +282,10 @@ impl ConnectionTrait for Transaction {
     }
 }
 
-/// `AssertSqlSafe` is right here: every statement comes from the store, which passes all values of clients as
-/// parameters.
-impl WriteConnection {
-    async fn execute_text(&mut self, sql: &str) -> sqlx::Result<ExecResult> {
-        match self {
-            Self::Sqlite(conn) => conn.execute(AssertSqlSafe(sql)).await.map(ExecResult::from),
-            Self::Postgres(conn) => conn.execute(AssertSqlSafe(sql)).await.map(ExecResult::from),
-        }
-    }
-
-    async fn query_text(&mut self, sql: &str) -> sqlx::Result<Vec<QueryResult>> {
-        Ok(match self {
-            Self::Sqlite(conn) => conn.fetch_all(AssertSqlSafe(sql)).await?.into_iter().map(Into::into).collect(),
-            Self::Postgres(conn) => conn.fetch_all(AssertSqlSafe(sql)).await?.into_iter().map(Into::into).collect(),
-        })
-    }
-
-    async fn execute(&mut self, statement: &Statement) -> sqlx::Result<ExecResult> {
-        let (sql, values) = parts(statement);
-        match self {
-            Self::Sqlite(conn) => sqlx::query_with(sql, values).execute(&mut **conn).await.map(ExecResult::from),
-            Self::Postgres(conn) => sqlx::query_with(sql, values).execute(&mut **conn).await.map(ExecResult::from),
-        }
-    }
-
-    async fn query_one(&mut self, statement: &Statement) -> sqlx::Result<Option<QueryResult>> {
-        let (sql, values) = parts(statement);
-        Ok(match self {
-            Self::Sqlite(conn) => sqlx::query_with(sql, values).fetch_optional(&mut **conn).await?.map(Into::into),
-            Self::Postgres(conn) => sqlx::query_with(sql, values).fetch_optional(&mut **conn).await?.map(Into::into),
-        })
-    }
-
-    async fn query_all(&mut self, statement: &Statement) -> sqlx::Result<Vec<QueryResult>> {
-        let (sql, values) = parts(statement);
-        Ok(match self {
-            Self::Sqlite(conn) => {
-                sqlx::query_with(sql, values).fetch_all(&mut **conn).await?.into_iter().map(Into::into).collect()
-            }
-            Self::Postgres(conn) => {
-                sqlx::query_with(sql, values).fetch_all(&mut **conn).await?.into_iter().map(Into::into).collect()
-            }
-        })
-    }
-
-    fn close_on_drop(&mut self) {
-        match self {
-            Self::Sqlite(conn) => conn.close_on_drop(),
-            Self::Postgres(conn) => conn.close_on_drop(),
-        }
-    }
-}
-
 /// Returns the number of rows that a statement with this number of result rows changed. A statement that writes returns
 /// the rows that it changed; all others change none.
 fn changed_rows(statement: &Statement, rows: usize) -> u64 {
     let sql = statement.sql.trim_start();
     let writes = |verb: &str| sql.get(..verb.len()).is_some_and(|first| first.eq_ignore_ascii_case(verb));
     if ["INSERT", "UPDATE", "DELETE"].into_iter().any(writes) { rows as u64 } else { 0 }
-}
-
-fn parts(statement: &Statement) -> (AssertSqlSafe<&str>, SqlxValues) {
-    let values = statement.values.clone().unwrap_or_else(|| Values(Vec::new()));
-    (AssertSqlSafe(statement.sql.as_str()), SqlxValues(values))
-}
-
-fn statement_error(error: sqlx::Error) -> DbErr {
-    DbErr::Query(RuntimeErr::SqlxError(error.into()))
-}
-
-/// Returns the same error as the pools of the ORM return if they have no connection.
-fn acquire_error(error: sqlx::Error) -> DbErr {
-    match error {
-        sqlx::Error::PoolTimedOut => DbErr::ConnectionAcquire(ConnAcquireErr::Timeout),
-        sqlx::Error::PoolClosed => DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed),
-        error => DbErr::Conn(RuntimeErr::SqlxError(error.into())),
-    }
 }

@@ -4,6 +4,7 @@ pub mod edits;
 pub mod hidden;
 pub mod insert;
 pub mod mentions;
+pub mod page;
 pub mod parts;
 mod rows;
 pub mod sends;
@@ -11,7 +12,7 @@ pub mod target;
 
 pub use rows::{MessageRow, QuotedRow};
 
-use crate::domain::ids::{ConversationId, MessageId, MessageKey, Rev, Seq, UserId};
+use crate::domain::ids::{ConversationId, MessageId, MessageKey, Seq, UserId};
 use crate::domain::limits;
 use crate::store::dialect::{self, Column};
 use sea_orm::{ConnectionTrait, DbErr, Value};
@@ -66,64 +67,8 @@ pub(super) fn key_parameters(conn: &impl ConnectionTrait, keys: &[MessageKey]) -
     dialect::rows(conn, columns)
 }
 
-/// The messages before or after a `seq`, which is not included.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Side {
-    Before(Seq),
-    After(Seq),
-}
-
-impl Side {
-    /// Returns the SQL comparison, the SQL order with the nearest message first, and the `seq`.
-    fn to_sql(self) -> (&'static str, &'static str, Seq) {
-        match self {
-            Self::Before(seq) => ("<", "DESC", seq),
-            Self::After(seq) => (">", "ASC", seq),
-        }
-    }
-}
-
-/// The condition that the viewer ($3) has not hidden a message `m` of the conversation ($1).
-const VISIBLE: &str = "NOT EXISTS (SELECT 1 FROM hidden_messages h
-                        WHERE h.user_id = $3 AND h.conversation_id = $1 AND h.seq = m.seq)";
-
-/// Returns at most `limit` messages on one side that `viewer` has not hidden. The message nearest to the `seq` is
-/// first.
-pub async fn page(
-    conn: &impl ConnectionTrait,
-    conversation: ConversationId,
-    viewer: UserId,
-    side: Side,
-    limit: u64,
-) -> Result<Vec<MessageRow>, DbErr> {
-    let (compare, order, seq) = side.to_sql();
-    let text = format!(
-        "{MESSAGE_COLUMNS} FROM messages m {MESSAGE_JOINS}
-         WHERE m.conversation_id = $1 AND m.seq {compare} $2 AND {VISIBLE} ORDER BY m.seq {order} LIMIT $4"
-    );
-    let values = vec![conversation.into(), seq.into(), viewer.into(), (limit as i64).into()];
-    let rows = dialect::all(conn, dialect::plain(conn, &text, values)).await?;
-    rows.iter().map(MessageRow::from_row).collect()
-}
-
-/// Returns true if there is a message on one side that `viewer` has not hidden.
-pub async fn has_any(
-    conn: &impl ConnectionTrait,
-    conversation: ConversationId,
-    viewer: UserId,
-    side: Side,
-) -> Result<bool, DbErr> {
-    let (compare, order, seq) = side.to_sql();
-    let text = format!(
-        "SELECT 1 AS found FROM messages m WHERE m.conversation_id = $1 AND m.seq {compare} $2 AND {VISIBLE}
-         ORDER BY m.seq {order} LIMIT 1"
-    );
-    let values = vec![conversation.into(), seq.into(), viewer.into()];
-    Ok(dialect::one(conn, dialect::plain(conn, &text, values)).await?.is_some())
-}
-
 /// The greatest read mark and the greatest delivered mark of the other participants, as far as a viewer may know them.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Default, Debug)]
 pub struct FurthestMarks {
     pub read: Seq,
     pub delivered: Seq,
@@ -165,6 +110,13 @@ pub async fn furthest_marks(
     Ok(member_count.is_some_and(|count| count <= limits::STATUS_MEMBERS).then_some(marks))
 }
 
+/// Returns the conversation of a message and its `seq`, or `None` if there is no such message.
+pub async fn locate(conn: &impl ConnectionTrait, id: MessageId) -> Result<Option<(ConversationId, Seq)>, DbErr> {
+    let text = "SELECT conversation_id, seq FROM messages WHERE id = $1";
+    let row = dialect::one(conn, dialect::plain(conn, text, vec![id.into()])).await?;
+    row.map(|row| Ok((ConversationId(row.try_get("", "conversation_id")?), Seq(row.try_get("", "seq")?)))).transpose()
+}
+
 /// Returns the `seq` of a message, or `None` if it is not in this conversation.
 pub async fn get_seq(
     conn: &impl ConnectionTrait,
@@ -174,14 +126,4 @@ pub async fn get_seq(
     let text = "SELECT seq FROM messages WHERE conversation_id = $1 AND id = $2";
     let row = dialect::one(conn, dialect::plain(conn, text, vec![conversation.into(), id.into()])).await?;
     row.map(|row| Ok(Seq(row.try_get("", "seq")?))).transpose()
-}
-
-/// Returns the newest revision and the `seq` of the newest message of a conversation.
-pub async fn newest_numbers(
-    conn: &impl ConnectionTrait,
-    conversation: ConversationId,
-) -> Result<Option<(Rev, Seq)>, DbErr> {
-    let text = "SELECT last_rev, last_seq FROM conversations WHERE id = $1";
-    let row = dialect::one(conn, dialect::plain(conn, text, vec![conversation.into()])).await?;
-    row.map(|row| Ok((Rev(row.try_get("", "last_rev")?), Seq(row.try_get("", "last_seq")?)))).transpose()
 }

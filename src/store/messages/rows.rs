@@ -2,6 +2,7 @@
 
 use crate::domain::content::MessageKind;
 use crate::domain::ids::{ConversationId, MessageId, MessageKey, Rev, Seq, UserId};
+use crate::domain::json_text::JsonText;
 use crate::domain::time::Timestamp;
 use crate::protocol::users::UserBrief;
 use sea_orm::{DbErr, QueryResult};
@@ -21,7 +22,7 @@ pub struct MessageRow {
     /// Empty if the message was deleted.
     pub content: String,
     /// `None` if the message was deleted.
-    pub data: Option<serde_json::Value>,
+    pub data: Option<JsonText>,
     /// The message to which this message is a reply.
     pub reply_to: Option<QuotedRow>,
     pub mentions_all: bool,
@@ -77,7 +78,7 @@ impl MessageRow {
             sender,
             kind: MessageKind::from_stored(&row.try_get::<String>("", "kind")?),
             content: if deleted_at.is_some() { String::new() } else { content },
-            data: if deleted_at.is_some() { None } else { data.and_then(|text| serde_json::from_str(&text).ok()) },
+            data: if deleted_at.is_some() { None } else { data.and_then(JsonText::from_stored) },
             reply_to: QuotedRow::from_row(row)?,
             mentions_all: row.try_get("", "mentions_all")?,
             pinned: row.try_get::<Option<i64>>("", "pinned_at")?.is_some(),

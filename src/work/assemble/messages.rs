@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::protocol::messages::{Message, MessageStatus, Quote};
 use crate::protocol::reactions::Reaction;
 use crate::protocol::shared_message::SharedMessage;
+use crate::store::messages::page::PageExtras;
 use crate::store::messages::parts::{self, ReactionRow};
 use crate::store::messages::{self, FurthestMarks, MessageRow, QuotedRow};
 use sea_orm::ConnectionTrait;
@@ -33,6 +34,18 @@ pub async fn list_for_viewer(
         build_message(row, None, mentions, reactions, status)
     };
     Ok(rows.into_iter().map(to_message).collect())
+}
+
+/// Returns messages of a page as `viewer` sees them, in the order of `rows`, with what belongs to them in `extras`.
+pub fn list_of_page(viewer: UserId, rows: Vec<MessageRow>, extras: &mut PageExtras) -> Vec<Message> {
+    let to_message = |row: MessageRow| {
+        let status = (row.sender_id() == Some(viewer)).then(|| status_of(Some(extras.marks), row.seq));
+        let mentions = extras.mentions.remove(&row.id).unwrap_or_default();
+        let reactions = extras.reactions.remove(&row.id).unwrap_or_default();
+        let reactions = reactions.into_iter().map(|row| to_reaction(row, true)).collect();
+        build_message(row, None, mentions, reactions, status)
+    };
+    rows.into_iter().map(to_message).collect()
 }
 
 /// Returns a message as `viewer` sees it.

@@ -3,6 +3,7 @@
 use super::messages::build_message;
 use crate::domain::content::{MessageKind, TempId};
 use crate::domain::ids::{ConversationId, MessageId, Rev};
+use crate::domain::json_text::JsonText;
 use crate::domain::stream::Stream;
 use crate::protocol::events::Event;
 use crate::protocol::messages::Quote;
@@ -75,7 +76,7 @@ pub fn insert(tx: &mut Tx, new: NewMessageFields<'_>) -> InsertedMessage {
         sender: author.as_ref().map(|author| author.brief.clone()),
         kind,
         content: text.to_owned(),
-        data: data.cloned(),
+        data: data.map(JsonText::from),
         reply_to: None,
         mentions_all: mentioned.all,
         pinned: false,

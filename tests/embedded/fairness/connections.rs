@@ -9,23 +9,17 @@ use greenroom::domain::ids::ConversationId;
 use greenroom::domain::limits;
 use greenroom::error::{Error, Result};
 use greenroom::store::db::DbState;
+use greenroom::store::db::kept::ReadLease;
 use greenroom::store::db::pools::{HeavyRead, ReadPool};
+use greenroom::store::db::reading::ReadConnection;
 use greenroom::usecases::{logins, presence, sessions, users};
-use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseConnection, DatabaseTransaction, TransactionTrait};
-
-/// Returns the number of connections of a pool.
-fn pool_size(pool: &DatabaseConnection) -> u32 {
-    match pool.get_database_backend() {
-        DatabaseBackend::Sqlite => pool.get_sqlite_connection_pool().options().get_max_connections(),
-        _ => pool.get_postgres_connection_pool().options().get_max_connections(),
-    }
-}
+use sea_orm::ConnectionTrait;
 
 /// Takes all connections of a pool, and waits for those that are in use for a moment.
-pub async fn take_all(pool: &DatabaseConnection) -> Vec<DatabaseTransaction> {
+pub async fn take_all(pool: &ReadConnection) -> Vec<ReadLease> {
     let mut taken = Vec::new();
-    for _ in 0..pool_size(pool) {
-        taken.push(pool.begin().await.unwrap());
+    for _ in 0..pool.count() {
+        taken.push(pool.lease().await.unwrap());
     }
     taken
 }
@@ -69,7 +63,7 @@ fn a_wait_for_a_connection_is_busy_for_this_caller_alone() {
         let group = test.group(&[user, test.user().await]).await;
         let access = logins::issue_tokens(&test.app, user.user_id, "a test", "127.0.0.1").await.unwrap().access_token;
         let db = test.app.db();
-        let taken = take_all(db.read(ReadPool::Ordinary).pool()).await;
+        let taken = take_all(db.read(ReadPool::Ordinary)).await;
         assert_busy(presence::list(&test.app, user, serde_json::from_str(r#"{"user_ids":["user"]}"#).unwrap()).await);
         assert_others_work(test, user, group, &access).await;
         users::search(&test.app, user, "user", None, 20).await.unwrap();

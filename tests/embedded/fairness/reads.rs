@@ -51,7 +51,7 @@ fn a_read_waits_for_only_a_few_statements_of_a_user_with_many_calls() {
             SessionServices { app: test.app.clone(), hub: idle.clone().recipient(), presence: idle.recipient() };
         let service = init_service(http::service(HttpServices { sessions, draining: Draining::default() })).await;
         for path in ["/conversations?limit=100", "/conversations/unread-count", "/users/me"] {
-            let mut connections = take_all(test.app.db().read(ReadPool::Ordinary).pool()).await;
+            let mut connections = take_all(test.app.db().read(ReadPool::Ordinary)).await;
             let mut calls: FuturesUnordered<_> = (0..CALLS)
                 .map(|_| {
                     let request = TestRequest::with_uri(&format!("/api/v1{path}"))

@@ -64,7 +64,7 @@ fn a_page_of_a_list_of_two_thousand_conversations_reads_only_its_own_rows() {
         let (conn, now) = (test.app.db().read(ReadPool::Ordinary), Timestamp::now());
         let page = async |filter, after| {
             let user = users[0].user_id;
-            views::list(conn, user, filter, after, limits::PAGE_MAX + 1, now).await.unwrap()
+            views::list(conn, user, None, filter, after, limits::PAGE_MAX + 1, now).await.unwrap().rows
         };
         let mut after = None;
         let mut seen = Vec::new();

@@ -6,6 +6,7 @@
 //! machine are counted while the query runs again.
 
 use crate::harness::TestApp;
+use sea_orm::sea_query::{ArrayType, Value as Parameter};
 use sea_orm::{ConnectionTrait, DatabaseConnection, SqlxSqliteConnector, Statement};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -14,6 +15,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Tables that do not grow with the users or the history, so a statement may read all of one.
 const SMALL: [&str; 5] = ["bulk_changes", "meta", "readers", "reader_failures", "seaql_migrations"];
+
+/// The settings of a serving connection on which plans depend. A plan is made once, without the parameters, and serves
+/// all of them.
+const SERVING: &str = "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET jit = off";
+/// The tables of the statements that run on connections for heavy reads, which are planned for each call.
+const HEAVY: [&str; 3] = ["user_words", "sender_statistics", "conversation_statistics"];
 
 /// The number of rows that one statement may read of a table on PostgreSQL: a page of a hundred with a few reactions
 /// each, in a group of a hundred, for a caller in two hundred conversations.
@@ -34,7 +41,9 @@ impl PlanChecker {
     /// Opens a connection to the database of `test`.
     pub async fn new(test: &TestApp) -> Self {
         if test.is_postgres() {
-            return Self::Postgres(test.connection().await);
+            let conn = test.connection().await;
+            conn.execute_unprepared(SERVING).await.unwrap();
+            return Self::Postgres(conn);
         }
         let options = sqlx::sqlite::SqliteConnectOptions::new().filename(test.file()).read_only(true);
         let pool = sqlx::sqlite::SqlitePoolOptions::new().max_connections(1).idle_timeout(None).connect_with(options);
@@ -86,6 +95,18 @@ pub async fn filtered_tables(conn: &DatabaseConnection, statement: &Statement) -
     faults
 }
 
+/// Returns one sentence for each index that a plan of PostgreSQL reads from end to end.
+pub async fn whole_indexes(conn: &DatabaseConnection, statement: &Statement) -> Vec<String> {
+    let mut faults = Vec::new();
+    check_nodes(&plan(conn, statement, "EXPLAIN (FORMAT JSON)").await, &mut |node| {
+        let (index, relation) = (text_of(node, "Index Name"), text_of(node, "Relation Name"));
+        if !index.is_empty() && text_of(node, "Index Cond").is_empty() {
+            faults.push(format!("reads all of {relation} by {index}: {}", statement.sql));
+        }
+    });
+    faults
+}
+
 /// Returns true if the statement only reads. Only such statements run again.
 fn reads(statement: &Statement) -> bool {
     let sql = statement.sql.trim_start();
@@ -95,6 +116,44 @@ fn reads(statement: &Statement) -> bool {
 
 fn explained(statement: &Statement, how: &str) -> Statement {
     Statement { sql: format!("{how} {}", statement.sql), ..statement.clone() }
+}
+
+/// Returns the type and the literal of a parameter on PostgreSQL.
+fn parameter(value: &Parameter) -> (String, String) {
+    let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
+    let literal = |text: Option<String>| text.unwrap_or_else(|| "NULL".to_owned());
+    match value {
+        Parameter::Bool(value) => ("boolean".to_owned(), literal(value.map(|value| value.to_string()))),
+        Parameter::SmallInt(value) => ("smallint".to_owned(), literal(value.map(|value| value.to_string()))),
+        Parameter::Int(value) => ("integer".to_owned(), literal(value.map(|value| value.to_string()))),
+        Parameter::BigInt(value) => ("bigint".to_owned(), literal(value.map(|value| value.to_string()))),
+        Parameter::BigUnsigned(value) => ("bigint".to_owned(), literal(value.map(|value| value.to_string()))),
+        Parameter::String(value) => ("text".to_owned(), literal(value.as_deref().map(quoted))),
+        Parameter::Uuid(value) => ("uuid".to_owned(), literal(value.map(|id| quoted(&id.to_string())))),
+        Parameter::Bytes(value) => {
+            let hex = |bytes: &Vec<u8>| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+            ("bytea".to_owned(), literal(value.as_ref().map(|bytes| quoted(&format!("\\x{}", hex(bytes))))))
+        }
+        Parameter::Array(kind, values) => {
+            let kind = match kind {
+                ArrayType::Uuid => "uuid[]",
+                ArrayType::BigInt => "bigint[]",
+                ArrayType::String => "text[]",
+                other => panic!("no statement of the server has an array of {other:?}"),
+            };
+            let values: Vec<String> = values.iter().flat_map(|values| values.iter()).map(|value| parameter(value).1).collect();
+            (kind.to_owned(), format!("ARRAY[{}]::{kind}", values.join(", ")))
+        }
+        other => panic!("no statement of the server has the parameter {other:?}"),
+    }
+}
+
+/// Returns the statements that plan a statement as a serving connection does.
+fn explained_as_prepared(statement: &Statement, how: &str) -> (String, String) {
+    let parameters: Vec<_> = statement.values.iter().flat_map(|values| values.0.iter()).map(parameter).collect();
+    let list = |items: Vec<String>| if items.is_empty() { String::new() } else { format!("({})", items.join(", ")) };
+    let (types, literals) = parameters.into_iter().unzip();
+    (format!("PREPARE checked {} AS {}", list(types), statement.sql), format!("{how} EXECUTE checked {}", list(literals)))
 }
 
 async fn on_postgres(conn: &DatabaseConnection, statement: &Statement, may_read: &dyn Fn(&str) -> bool) -> Vec<String> {
@@ -120,8 +179,20 @@ async fn on_postgres(conn: &DatabaseConnection, statement: &Statement, may_read:
 }
 
 async fn plan(conn: &DatabaseConnection, statement: &Statement, how: &str) -> Value {
-    let row = conn.query_one_raw(explained(statement, how)).await;
+    let is_heavy = HEAVY.iter().any(|table| statement.sql.contains(table));
+    let explain = if is_heavy {
+        explained(statement, how)
+    } else {
+        let (prepare, explain) = explained_as_prepared(statement, how);
+        let prepared = conn.execute_unprepared(&prepare).await;
+        prepared.unwrap_or_else(|error| panic!("{}: {error}", statement.sql));
+        Statement::from_string(conn.get_database_backend(), explain)
+    };
+    let row = conn.query_one_raw(explain).await;
     let row = row.unwrap_or_else(|error| panic!("{}: {error}", statement.sql)).expect("a plan");
+    if !is_heavy {
+        conn.execute_unprepared("DEALLOCATE checked").await.unwrap();
+    }
     let plan: Value = row.try_get("", "QUERY PLAN").unwrap();
     plan[0]["Plan"].clone()
 }
@@ -150,6 +221,11 @@ async fn on_sqlite(
     let mut faults = Vec::new();
     for row in rows {
         let detail: String = row.try_get("", "detail").unwrap();
+        if let Some(name) = detail.strip_prefix("BLOOM FILTER ON ").and_then(|rest| rest.split(' ').next())
+            && let Some(table) = table_of(name, &statement.sql, tables)
+        {
+            faults.push(format!("reads all of {table} into a Bloom filter ({detail})"));
+        }
         let Some(name) = detail.strip_prefix("SCAN ").and_then(|rest| rest.split(' ').next()) else { continue };
         if let Some(table) = table_of(name, &statement.sql, tables)
             && !may_read(table)

@@ -1,8 +1,14 @@
 //! Plans of a database without statistics. A server keeps the plans of its statements, so those that it makes while the
 //! tables are small must be good when they are large.
 
-use super::plan_check::filtered_tables;
-use crate::harness::{TestApp, TestSend, on_postgres};
+use super::plan_check::{PlanChecker, filtered_tables, whole_indexes};
+use crate::harness::{TestApp, TestSend, on_each_database, on_postgres};
+use greenroom::domain::caller::Caller;
+use greenroom::domain::ids::ConversationId;
+use greenroom::store::conversations::views::ConversationFilter;
+use greenroom::usecases::messages::{self, MessageRange};
+use greenroom::usecases::{conversations, reactions};
+use greenroom::work::unchecked_caller::UncheckedCaller;
 use sea_orm::Statement;
 use std::sync::{Arc, Mutex};
 
@@ -26,4 +32,66 @@ fn the_statements_of_a_send_find_messages_by_index_alone() {
         }
         assert_eq!(faults, [""; 0]);
     });
+}
+
+#[test]
+fn pages_and_lists_find_their_rows_by_index_alone() {
+    on_each_database(&async |test: &TestApp| {
+        let users = test.users(2).await;
+        let (group, reader) = (test.group(&users).await, UncheckedCaller::from(users[0]));
+        let first = test.send(TestSend::new(group, &users[0], "hello")).await.unwrap().message.id;
+        let answer = TestSend { reply_to: Some(first), ..TestSend::new(group, &users[1], "an answer") };
+        test.send(answer).await.unwrap();
+        reactions::add(&test.app, &users[1], group, first, "👍").await.unwrap();
+        test.direct(&users[0], &users[1]).await;
+        test.wait_for_transactions().await;
+        let recorded: Arc<Mutex<Vec<Statement>>> = Arc::default();
+        let statements = recorded.clone();
+        test.app.db().observe(move |statement, _| statements.lock().unwrap().push(statement.clone()));
+        for unread in [None, Some(true)] {
+            let filter = ConversationFilter { unread, ..ConversationFilter::default() };
+            conversations::list(&test.app, &reader, filter, None, 20).await.unwrap();
+        }
+        messages::list(&test.app, &reader, group, MessageRange::Newest, 50).await.unwrap();
+        let mut statements = std::mem::take(&mut *recorded.lock().unwrap());
+        // The other statements are those of the tasks of the server.
+        statements.retain(|statement| statement.sql.contains("WITH v AS") || statement.sql.contains("WITH head AS"));
+        assert_eq!(statements.len(), 3);
+        // The tables grow after the statistics. PostgreSQL has none yet.
+        if !test.is_postgres() {
+            test.run("ANALYZE").await;
+        }
+        add_messages(test, group, users[1]).await;
+        check(test, &statements, "statistics of almost empty tables").await;
+        if !test.is_postgres() {
+            test.run("DELETE FROM sqlite_stat1").await;
+            check(test, &statements, "no statistics").await;
+        }
+    });
+}
+
+/// Adds twenty thousand messages with a reaction each to a conversation.
+async fn add_messages(test: &TestApp, conversation: ConversationId, author: Caller) {
+    let id = if test.is_postgres() { "gen_random_uuid()" } else { "randomblob(16)" };
+    let (conversation, author) = (test.id_literal(conversation), test.id_literal(author.user_id));
+    test.run(&format!(
+        "INSERT INTO messages (id, conversation_id, seq, count, rev, sender_id, kind, content, created_at)
+         WITH RECURSIVE n(i) AS (SELECT 101 UNION ALL SELECT i + 1 FROM n WHERE i < 20100)
+         SELECT {id}, {conversation}, i, i, i, {author}, 'text', 'message number ' || i, i FROM n;
+         INSERT INTO reactions (message_id, emoji, user_id, conversation_id, created_at, position)
+         SELECT id, 'x', {author}, {conversation}, 1, 1 FROM messages WHERE seq > 100;
+         UPDATE conversations SET last_seq = 20100, last_count = 20100, last_rev = 20100 WHERE id = {conversation};"
+    ))
+    .await;
+}
+
+async fn check(test: &TestApp, statements: &[Statement], case: &str) {
+    let (plans, mut faults) = (PlanChecker::new(test).await, Vec::new());
+    for statement in statements {
+        faults.extend(plans.faults(statement).await);
+        if let PlanChecker::Postgres(conn) = &plans {
+            faults.extend(whole_indexes(conn, statement).await);
+        }
+    }
+    assert!(faults.is_empty(), "{case}, {} faults:\n{}", faults.len(), faults.join("\n"));
 }

@@ -156,7 +156,7 @@ impl Round<'_> {
 
     /// Returns the newest messages of a conversation as this user sees them, or the error code.
     pub async fn messages(&self, user: &Caller, conversation: ConversationId) -> Result<Vec<Value>, Code> {
-        let page = messages::list(&self.test.app, user, conversation, MessageRange::Newest, 5).await;
+        let page = messages::list(&self.test.app, &(*user).into(), conversation, MessageRange::Newest, 5).await;
         let page = page.map_err(|error| error.code())?;
         Ok(page.items.iter().map(|message| serde_json::to_value(message).unwrap()).collect())
     }

@@ -4,6 +4,7 @@
 use crate::harness::TestSend;
 use greenroom::domain::codes::Code;
 use greenroom::domain::ids::{ConversationId, MessageId, UserId};
+use greenroom::domain::json_text::JsonText;
 use greenroom::domain::roles::Role;
 use greenroom::error::Result;
 use greenroom::mailboxes::SentMessage;
@@ -135,7 +136,7 @@ impl Model {
         let as_sent = message.id == send.id
             && message.sender_id == Some(send.sender)
             && message.content == send.content
-            && message.data == send.data
+            && message.data == send.data.as_ref().map(JsonText::from)
             && message.reply_to.as_ref().map(|quote| quote.id) == send.reply_to
             && message.temp_id == send.temp_id;
         if !as_sent {

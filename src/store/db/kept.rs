@@ -1,0 +1,165 @@
+//! The connections of one pool for reads, which stay out of the pool between two statements.
+//!
+//! A connection that goes back to its pool is tested there, which is a round trip to the database after every
+//! statement: as much work as a short statement itself. So a connection whose last statement succeeded is kept and
+//! serves the next one. It goes back to the pool, and is tested, after an error, after [`KEPT_FOR`], and when it may be
+//! broken.
+
+use crate::domain::limits;
+use crate::store::db::StatementObserver;
+use crate::store::db::connection::{TakenConnection, statement_error};
+use crate::store::db::pools::LastBreak;
+use sea_orm::{ConnAcquireErr, DatabaseBackend, DatabaseConnection, DbErr, ExecResult, QueryResult, Statement};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// How long a connection is used before it goes back to its pool, which replaces it when it is old.
+const KEPT_FOR: Duration = Duration::from_mins(1);
+/// A connection that was idle for this long goes back to its pool, because a firewall may have dropped it.
+const IDLE_BEFORE_TEST: Duration = Duration::from_secs(30);
+
+/// The connections of one pool. All statements of the pool run on them.
+pub(super) struct KeptConnections {
+    pool: DatabaseConnection,
+    last_break: LastBreak,
+    observer: Arc<OnceLock<StatementObserver>>,
+    /// One permit for each connection of the pool. They are granted in the order of the requests.
+    permits: Arc<Semaphore>,
+    idle: Arc<Mutex<Vec<KeptConnection>>>,
+}
+
+struct KeptConnection {
+    conn: TakenConnection,
+    taken_at: Instant,
+    used_at: Instant,
+}
+
+/// A connection that nobody else uses until the lease is dropped.
+pub struct ReadLease {
+    /// `None` while the lease is dropped.
+    kept: Option<KeptConnection>,
+    /// Whether a statement runs, or its answer was not read to the end. Then the pool tests the connection.
+    needs_test: bool,
+    idle: Arc<Mutex<Vec<KeptConnection>>>,
+    permit: OwnedSemaphorePermit,
+}
+
+impl KeptConnections {
+    pub(super) fn new(
+        pool: DatabaseConnection,
+        last_break: LastBreak,
+        observer: Arc<OnceLock<StatementObserver>>,
+    ) -> Self {
+        let size = connections_of(&pool) as usize;
+        Self { pool, last_break, observer, permits: Arc::new(Semaphore::new(size)), idle: Arc::default() }
+    }
+
+    /// Returns the number of connections.
+    pub(super) fn count(&self) -> u32 {
+        connections_of(&self.pool)
+    }
+
+    pub(super) fn backend(&self) -> DatabaseBackend {
+        self.pool.get_database_backend()
+    }
+
+    /// Waits for a connection. Fails like the pool if there is none in time.
+    pub(super) async fn lease(&self) -> Result<ReadLease, DbErr> {
+        let permit = tokio::time::timeout(limits::ACQUIRE_TIMEOUT, self.permits.clone().acquire_owned()).await;
+        let permit = permit.map_err(|_| DbErr::ConnectionAcquire(ConnAcquireErr::Timeout))?;
+        let permit = permit.map_err(|_| DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed))?;
+        let kept = lock(&self.idle).pop();
+        let kept = match kept.filter(|kept| self.is_usable(kept)) {
+            Some(kept) => kept,
+            None => {
+                let now = Instant::now();
+                KeptConnection { conn: TakenConnection::take(&self.pool).await?, taken_at: now, used_at: now }
+            }
+        };
+        Ok(ReadLease { kept: Some(kept), needs_test: false, idle: self.idle.clone(), permit })
+    }
+
+    fn is_usable(&self, kept: &KeptConnection) -> bool {
+        let idle = kept.used_at.elapsed();
+        kept.taken_at.elapsed() < KEPT_FOR && idle < IDLE_BEFORE_TEST && !self.last_break.is_within(idle)
+    }
+
+    pub(super) async fn execute(&self, statement: &Statement) -> Result<ExecResult, DbErr> {
+        let (mut lease, started) = (self.lease().await?, Instant::now());
+        let outcome = lease.begin_statement()?.execute(statement).await;
+        self.end_statement(lease, statement, started, outcome)
+    }
+
+    pub(super) async fn execute_text(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        let (mut lease, started) = (self.lease().await?, Instant::now());
+        let outcome = lease.begin_statement()?.execute_text(sql).await;
+        self.end_statement(lease, &Statement::from_string(self.backend(), sql), started, outcome)
+    }
+
+    pub(super) async fn query_one(&self, statement: &Statement) -> Result<Option<QueryResult>, DbErr> {
+        let (mut lease, started) = (self.lease().await?, Instant::now());
+        let outcome = lease.begin_statement()?.query_one(statement).await;
+        self.end_statement(lease, statement, started, outcome)
+    }
+
+    pub(super) async fn query_all(&self, statement: &Statement) -> Result<Vec<QueryResult>, DbErr> {
+        let (mut lease, started) = (self.lease().await?, Instant::now());
+        let outcome = lease.begin_statement()?.query_all(statement).await;
+        self.end_statement(lease, statement, started, outcome)
+    }
+
+    /// Reports a statement to the observer, and keeps its connection if it succeeded.
+    fn end_statement<T>(
+        &self,
+        mut lease: ReadLease,
+        statement: &Statement,
+        started: Instant,
+        outcome: sqlx::Result<T>,
+    ) -> Result<T, DbErr> {
+        lease.needs_test = outcome.is_err();
+        drop(lease);
+        if let Some(observe) = self.observer.get() {
+            observe(statement, started.elapsed());
+        }
+        outcome.map_err(statement_error)
+    }
+
+    /// Gives all connections back to the pool. It must be called before the pool is closed.
+    pub(super) fn release(&self) {
+        self.permits.close();
+        lock(&self.idle).clear();
+    }
+}
+
+impl ReadLease {
+    /// Returns the connection for a statement. If the calling code stops waiting for it, the connection goes back to
+    /// the pool, which discards the rest of the answer.
+    fn begin_statement(&mut self) -> Result<&mut TakenConnection, DbErr> {
+        self.needs_test = true;
+        let kept = self.kept.as_mut().ok_or(DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed))?;
+        Ok(&mut kept.conn)
+    }
+}
+
+impl Drop for ReadLease {
+    fn drop(&mut self) {
+        let Some(mut kept) = self.kept.take().filter(|_| !self.needs_test) else { return };
+        kept.used_at = Instant::now();
+        let mut idle = lock(&self.idle);
+        if !self.permit.semaphore().is_closed() {
+            idle.push(kept);
+        }
+    }
+}
+
+fn lock(idle: &Mutex<Vec<KeptConnection>>) -> MutexGuard<'_, Vec<KeptConnection>> {
+    idle.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn connections_of(pool: &DatabaseConnection) -> u32 {
+    match pool.get_database_backend() {
+        DatabaseBackend::Sqlite => pool.get_sqlite_connection_pool().options().get_max_connections(),
+        _ => pool.get_postgres_connection_pool().options().get_max_connections(),
+    }
+}

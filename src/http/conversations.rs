@@ -1,5 +1,6 @@
 //! The calls that create, list, get, change and leave conversations.
 
+use super::answer::ok_json;
 use super::body::{Json, NoBody};
 use super::cursor::{self, Collection};
 use super::extract::{AuthCaller, CallerInRead, PathId, StrictQuery, UserRefPath};
@@ -113,6 +114,11 @@ pub struct ConversationListParams {
     cursor: Option<String>,
 }
 
+/// About the length of a page without its conversations.
+const PAGE_BYTES: usize = 256;
+/// About the length of a conversation.
+const CONVERSATION_BYTES: usize = 1280;
+
 /// List the caller's conversations
 ///
 /// Pinned conversations come first, then those with the newest message.
@@ -132,10 +138,9 @@ pub async fn list(
     let filter =
         ConversationFilter { kind: params.kind, archived: params.archived.unwrap_or(false), unread: params.unread };
     let (items, next) = conversations::list(&app, &caller.0, filter, after, limit).await?;
-    Ok(HttpResponse::Ok().json(Page {
-        items,
-        next_cursor: next.as_ref().map(|sort_key| cursor::encode(Collection::Conversations, sort_key)),
-    }))
+    let bytes = PAGE_BYTES + items.len() * CONVERSATION_BYTES;
+    let next_cursor = next.as_ref().map(|sort_key| cursor::encode(Collection::Conversations, sort_key));
+    ok_json(&Page { items, next_cursor }, bytes)
 }
 
 /// Get the unread totals

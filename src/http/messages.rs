@@ -1,5 +1,6 @@
 //! The calls that send, list, get, edit and delete messages.
 
+use super::answer::ok_json;
 use super::body::{Json, NoBody};
 use super::cursor::{self, Collection, PageParams};
 use super::extract::{AuthCaller, CallerInRead, PathId, StrictQuery, parse_message_path};
@@ -57,6 +58,11 @@ pub struct MessageListParams {
     around: Option<i64>,
 }
 
+/// About the length of a page without its messages.
+const PAGE_BYTES: usize = 128;
+/// About the length of a message without its text.
+const MESSAGE_BYTES: usize = 768;
+
 /// List messages
 ///
 /// The page has the newest messages, or those before, after or around a `seq`, always in the order of their `seq`.
@@ -93,7 +99,8 @@ pub async fn list(
         }
     };
     let page = messages::list(&app, &caller.0, id.0, range, limit).await?;
-    Ok(HttpResponse::Ok().json(page))
+    let bytes = page.items.iter().map(|message| MESSAGE_BYTES + message.content.len()).sum::<usize>();
+    ok_json(&page, PAGE_BYTES + bytes)
 }
 
 /// Get a message

@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod accounts;
+mod answer;
 pub mod assets;
 pub mod blocks;
 pub mod body;

@@ -9,10 +9,11 @@ use crate::protocol::messages::{Message, MessageContext, MessagePage, MessageSta
 use crate::protocol::sends::CheckedSend;
 use crate::store::db::pools::ReadPool;
 use crate::store::members;
-use crate::store::messages::page::{self, PageEnd, PageRange, PageRows};
+use crate::store::messages::page::{PageEnd, PageRange, PageSides};
 use crate::store::messages::{self, MessageRow};
 use crate::work::access;
-use crate::work::assemble::messages::{get_for_viewer, get_status, list_of_page};
+use crate::work::assemble::messages::{get_for_viewer, get_status};
+use crate::work::pages::read_page;
 use crate::work::read::read;
 use crate::work::unchecked_caller::UncheckedCaller;
 use tokio::sync::oneshot;
@@ -97,19 +98,20 @@ pub enum MessageRange {
 }
 
 impl MessageRange {
-    /// Returns what to read for a page of `limit` messages: one more on each side where the page ends, which shows
-    /// whether there are more.
+    /// Returns what to read for a page of `limit` messages: one more where the page ends, which shows whether there are
+    /// more.
     fn to_page_range(self, limit: u64) -> PageRange {
         let end = PageEnd::AfterNewest;
         match self {
-            Self::Newest => PageRange { point: Seq(i64::MAX), end, before: limit + 1, after: 0 },
-            Self::Before(seq) => PageRange { point: seq, end, before: limit + 1, after: 1 },
-            Self::After(seq) => PageRange { point: Seq(seq.0.saturating_add(1)), end, before: 1, after: limit + 1 },
+            Self::Newest => PageRange { point: Seq(i64::MAX), end, sides: PageSides::Before(limit + 1) },
+            Self::Before(seq) => PageRange { point: seq, end, sides: PageSides::Before(limit + 1) },
+            Self::After(seq) => {
+                PageRange { point: Seq(seq.0.saturating_add(1)), end, sides: PageSides::After(limit + 1) }
+            }
             Self::Around(seq) => PageRange {
                 point: seq,
                 end: PageEnd::BeforeNewest,
-                before: Self::before_around(limit) + 1,
-                after: limit + 1,
+                sides: PageSides::Both { before: Self::before_around(limit) + 1, after: limit + 1 },
             },
         }
     }
@@ -130,25 +132,24 @@ pub async fn list(
 ) -> Result<MessagePage> {
     let (user_id, login_id) = (caller.user_id(), caller.login_to_read());
     let found = read(app, ReadPool::Ordinary, move |conn| {
-        Box::pin(async move {
-            Ok(page::read(conn, conversation_id, user_id, login_id, range.to_page_range(limit)).await?)
-        })
+        Box::pin(read_page(conn, conversation_id, user_id, login_id, range.to_page_range(limit)))
     });
-    let PageRows { login, conversation, mut before, mut after, mut extras } = found.await?;
-    caller.decide(app, login).await?;
-    let rev = access::require_page(conversation)?;
+    let found = found.await?;
+    caller.decide(app, found.login).await?;
+    let mut page = found.check()?;
     let (has_more_before, has_more_after) = match range {
-        MessageRange::Newest => (cut_oldest(&mut before, limit), false),
-        MessageRange::Before(_) => (cut_oldest(&mut before, limit), cut_newest(&mut after, 0)),
-        MessageRange::After(_) => (cut_oldest(&mut before, 0), cut_newest(&mut after, limit)),
+        MessageRange::Newest => (cut_oldest(&mut page.before, limit), false),
+        MessageRange::Before(_) => (cut_oldest(&mut page.before, limit), page.has_other_side),
+        MessageRange::After(_) => (page.has_other_side, cut_newest(&mut page.after, limit)),
         MessageRange::Around(_) => {
-            let has_more_before = cut_oldest(&mut before, MessageRange::before_around(limit));
-            let rest = limit - before.len() as u64;
-            (has_more_before, cut_newest(&mut after, rest))
+            let has_more_before = cut_oldest(&mut page.before, MessageRange::before_around(limit));
+            let rest = limit - page.before.len() as u64;
+            (has_more_before, cut_newest(&mut page.after, rest))
         }
     };
-    before.append(&mut after);
-    Ok(MessagePage { items: list_of_page(user_id, before, &mut extras), has_more_before, has_more_after, rev })
+    let mut rows = std::mem::take(&mut page.before);
+    rows.append(&mut page.after);
+    Ok(MessagePage { items: page.to_messages(rows), has_more_before, has_more_after, rev: page.rev })
 }
 
 /// Removes the oldest messages beyond `limit`, and returns whether there were any.
@@ -186,25 +187,25 @@ pub async fn get(app: &App, caller: &Caller, id: MessageId) -> Result<Message> {
 pub async fn get_context(app: &App, caller: &Caller, id: MessageId, limit: u64) -> Result<MessageContext> {
     let user_id = caller.user_id;
     let (before_limit, after_limit) = (limit.div_ceil(2), limit / 2 + 1);
+    let sides = PageSides::Both { before: before_limit + 1, after: after_limit + 1 };
     let found = read(app, ReadPool::Ordinary, move |conn| {
         Box::pin(async move {
             let (conversation_id, seq) =
                 messages::locate(conn, id).await?.ok_or_else(|| Error::not_found("message"))?;
-            let end = PageEnd::AfterNewest;
-            let range = PageRange { point: seq, end, before: before_limit + 1, after: after_limit + 1 };
-            Ok(page::read(conn, conversation_id, user_id, None, range).await?)
+            let range = PageRange { point: seq, end: PageEnd::AfterNewest, sides };
+            read_page(conn, conversation_id, user_id, None, range).await
         })
     });
-    let PageRows { login: _, conversation, mut before, mut after, mut extras } = found.await?;
-    access::require_page(conversation)?;
+    let mut page = found.await?.check()?;
     // The message itself is the first one after the point, unless the caller has hidden it.
-    if after.first().is_none_or(|row| row.id != id) {
+    if page.after.first().is_none_or(|row| row.id != id) {
         return Err(Error::not_found("message"));
     }
-    let has_more_before = cut_oldest(&mut before, before_limit);
-    let has_more_after = cut_newest(&mut after, after_limit);
-    let before = list_of_page(user_id, before, &mut extras);
-    let mut after = list_of_page(user_id, after, &mut extras);
+    let has_more_before = cut_oldest(&mut page.before, before_limit);
+    let has_more_after = cut_newest(&mut page.after, after_limit);
+    let (before, mut after) = (std::mem::take(&mut page.before), std::mem::take(&mut page.after));
     let message = after.remove(0);
+    let (before, after) = (page.to_messages(before), page.to_messages(after));
+    let message = page.to_messages(vec![message]).pop().ok_or_else(|| Error::internal("a row has no message"))?;
     Ok(MessageContext { message, before, after, has_more_before, has_more_after })
 }

@@ -8,7 +8,7 @@
 use super::tx::Tx;
 use crate::domain::accounts::{AccountStatus, UserRole};
 use crate::domain::caller::{Caller, Principal, Scope, Via};
-use crate::domain::ids::{ConversationId, LoginId, MessageId, Rev, Seq, UserId};
+use crate::domain::ids::{ConversationId, LoginId, MessageId, Seq, UserId};
 use crate::domain::roles::{Action, ConversationKind, Role};
 use crate::error::{Error, Result};
 use crate::store::accounts::AccountState;
@@ -141,12 +141,12 @@ pub async fn require_participant(
     }
 }
 
-/// Returns the revision of the conversation of a page. Fails like [`require_participant`] unless the viewer is in it.
-pub fn require_page(conversation: Option<PageConversation>) -> Result<Rev> {
+/// Returns the conversation of a page. Fails like [`require_participant`] unless the viewer is in it.
+pub fn require_page(conversation: Option<PageConversation>) -> Result<PageConversation> {
     match conversation {
         None | Some(PageConversation { is_deleted: true, .. }) => Err(Error::not_found("conversation")),
         Some(PageConversation { role: None, .. }) => Err(Error::not_a_participant()),
-        Some(PageConversation { role: Some(_), rev, .. }) => Ok(rev),
+        Some(conversation) => Ok(conversation),
     }
 }
 

@@ -15,6 +15,7 @@ pub mod history;
 pub mod last_seen;
 pub mod marks_writer;
 pub mod mentions;
+pub mod pages;
 pub mod passwords;
 pub mod presence;
 pub mod read;

@@ -10,7 +10,8 @@ use crate::error::{Error, Result};
 use crate::protocol::messages::{Message, MessageStatus, Quote};
 use crate::protocol::reactions::Reaction;
 use crate::protocol::shared_message::SharedMessage;
-use crate::store::messages::page::PageExtras;
+use crate::store::messages::page::PageRows;
+use crate::store::messages::page::extras::PageExtras;
 use crate::store::messages::parts::{self, ReactionRow};
 use crate::store::messages::{self, FurthestMarks, MessageRow, QuotedRow};
 use sea_orm::ConnectionTrait;
@@ -36,14 +37,15 @@ pub async fn list_for_viewer(
     Ok(rows.into_iter().map(to_message).collect())
 }
 
-/// Returns messages of a page as `viewer` sees them, in the order of `rows`, with what belongs to them in `extras`.
-pub fn list_of_page(viewer: UserId, rows: Vec<MessageRow>, extras: &mut PageExtras) -> Vec<Message> {
+/// Returns messages of a page as `viewer` sees them, in the order of `rows`, with what was read for the whole page.
+pub fn list_of_page(viewer: UserId, rows: Vec<MessageRow>, page: &PageRows, extras: &mut PageExtras) -> Vec<Message> {
     let to_message = |row: MessageRow| {
-        let status = (row.sender_id() == Some(viewer)).then(|| status_of(Some(extras.marks), row.seq));
+        let status = (row.sender_id() == Some(viewer)).then(|| status_of(Some(page.marks), row.seq));
+        let quote = page.replies.get(&row.id).and_then(|quoted| extras.quotes.get(quoted)).map(quote_row);
         let mentions = extras.mentions.remove(&row.id).unwrap_or_default();
         let reactions = extras.reactions.remove(&row.id).unwrap_or_default();
         let reactions = reactions.into_iter().map(|row| to_reaction(row, true)).collect();
-        build_message(row, None, mentions, reactions, status)
+        build_message(row, quote, mentions, reactions, status)
     };
     rows.into_iter().map(to_message).collect()
 }
@@ -154,7 +156,8 @@ impl MessageExtras {
     }
 }
 
-/// Builds a message. `quote` replaces the quote of the row: a message that is not stored yet has only this one.
+/// Builds a message. `quote` replaces the quote of the row: a message of a page, or one that is not stored yet, has only
+/// this one.
 pub fn build_message(
     row: MessageRow,
     quote: Option<Quote>,

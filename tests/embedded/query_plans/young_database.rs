@@ -4,7 +4,7 @@
 use super::plan_check::{PlanChecker, filtered_tables, whole_indexes};
 use crate::harness::{TestApp, TestSend, on_each_database, on_postgres};
 use greenroom::domain::caller::Caller;
-use greenroom::domain::ids::ConversationId;
+use greenroom::domain::ids::{ConversationId, Seq};
 use greenroom::store::conversations::views::ConversationFilter;
 use greenroom::usecases::messages::{self, MessageRange};
 use greenroom::usecases::{conversations, reactions};
@@ -52,11 +52,14 @@ fn pages_and_lists_find_their_rows_by_index_alone() {
             let filter = ConversationFilter { unread, ..ConversationFilter::default() };
             conversations::list(&test.app, &reader, filter, None, 20).await.unwrap();
         }
-        messages::list(&test.app, &reader, group, MessageRange::Newest, 50).await.unwrap();
+        for range in [MessageRange::Newest, MessageRange::After(Seq(1)), MessageRange::Around(Seq(2))] {
+            messages::list(&test.app, &reader, group, range, 50).await.unwrap();
+        }
         let mut statements = std::mem::take(&mut *recorded.lock().unwrap());
         // The other statements are those of the tasks of the server.
-        statements.retain(|statement| statement.sql.contains("WITH v AS") || statement.sql.contains("WITH head AS"));
-        assert_eq!(statements.len(), 3);
+        statements.retain(|statement| statement.sql.contains("WITH v AS") || statement.sql.contains("WITH head AS")
+            || statement.sql.contains("AS c, x.seq AS n1"));
+        assert_eq!(statements.len(), 2 + 2 * 3);
         // The tables grow after the statistics. PostgreSQL has none yet.
         if !test.is_postgres() {
             test.run("ANALYZE").await;

@@ -132,9 +132,8 @@ mod tests {
 
     #[test]
     fn every_day_has_the_date_of_the_calendar() {
-        let format = time::macros::format_description!(
-            "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z"
-        );
+        let format =
+            time::macros::format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
         // One day of each week from the year 0 to the year 9999, each at another time.
         for day in (-719_528..2_932_897_i64).step_by(7) {
             let moment = Timestamp(day * DAY_MS + (day * 7_654_321).rem_euclid(DAY_MS));

@@ -23,10 +23,10 @@ use crate::store::{blocks, users};
 use crate::work::assemble::conversations::for_viewer;
 use crate::work::conversations::{self as conversation_views, append_created, get_in_tx};
 use crate::work::read::read;
-use crate::work::unchecked_caller::UncheckedCaller;
 use crate::work::system_messages::{self, SystemMessage};
 use crate::work::transact::transact_for;
 use crate::work::tx::Tx;
+use crate::work::unchecked_caller::UncheckedCaller;
 use crate::work::{access, presence, views};
 
 /// The result of a request to create a conversation.

@@ -20,9 +20,9 @@ use crate::store::{accounts, logins};
 use crate::work::assemble::users::to_me;
 use crate::work::passwords::{PasswordAttempt, PasswordOwner, VerifiedPassword};
 use crate::work::read::read;
-use crate::work::unchecked_caller::{INVALID_ACCESS_TOKEN, UncheckedCaller};
 use crate::work::transact::transact_for;
 use crate::work::tx::Tx;
+use crate::work::unchecked_caller::{INVALID_ACCESS_TOKEN, UncheckedCaller};
 use crate::work::{access, passwords};
 use std::net::IpAddr;
 

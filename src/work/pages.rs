@@ -47,15 +47,15 @@ pub async fn read_page(
 ) -> Result<ReadPage> {
     let rows = page::read(conn, conversation_id, viewer, login, range).await?;
     let query = rows.conversation.map(|conversation| to_query(&rows, conversation, range)).unwrap_or_default();
-    let extras =
-        if query.is_empty() { None } else { Some(extras::read(conn, conversation_id, viewer, &query).await?) };
+    let extras = if query.is_empty() { None } else { Some(extras::read(conn, conversation_id, viewer, &query).await?) };
     Ok(ReadPage { login: rows.login, viewer, range, rows, extras })
 }
 
 /// Returns what the messages may have besides their own row.
 fn to_query(rows: &PageRows, conversation: PageConversation, range: PageRange) -> ExtrasQuery {
     let shown = || rows.before.iter().chain(&rows.after).filter(|row| row.deleted_at.is_none());
-    let ids = |pick: &dyn Fn(&&MessageRow) -> bool| -> Vec<MessageId> { shown().filter(pick).map(|row| row.id).collect() };
+    let ids =
+        |pick: &dyn Fn(&&MessageRow) -> bool| -> Vec<MessageId> { shown().filter(pick).map(|row| row.id).collect() };
     let (any_from, any_to) = match range.sides {
         PageSides::Before(_) if range.point < Seq(i64::MAX) => (Some(range.point), None),
         PageSides::After(_) => (None, Some(Seq(range.point.0 - 1))),

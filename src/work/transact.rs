@@ -15,8 +15,9 @@ use crate::app::App;
 use crate::domain::limits;
 use crate::error::{Error, Result};
 use crate::store::db::failure::{FailureKind, failure_kind};
+use crate::store::db::kept::KeptConnections;
 use crate::store::db::write_queue::{ServerWriter, WriteOwner, WriteTurn};
-use sea_orm::{DatabaseConnection, DbErr};
+use sea_orm::DbErr;
 use std::pin::Pin;
 
 /// The future of the work of a transaction.
@@ -105,7 +106,7 @@ pub(crate) async fn transact_as<T>(
 pub(crate) async fn write_as_server<T>(
     app: &App,
     writer: ServerWriter,
-    write: impl AsyncFnOnce(&DatabaseConnection) -> Result<T>,
+    write: impl AsyncFnOnce(&KeptConnections) -> Result<T>,
 ) -> Result<T> {
     let db = app.db();
     db.run(async {

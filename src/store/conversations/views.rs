@@ -356,11 +356,8 @@ pub async fn list(
 fn read_login(columns: &mut Columns<'_>) -> Result<Option<LoginState>, DbErr> {
     let Some(user_id) = columns.next_user()? else { return Ok(None) };
     let (role, status) = (columns.next_word()?, columns.next_word()?);
-    let account = AccountState {
-        user_id,
-        role: UserRole::from_stored(&role),
-        status: AccountStatus::from_stored(&status),
-    };
+    let account =
+        AccountState { user_id, role: UserRole::from_stored(&role), status: AccountStatus::from_stored(&status) };
     let revoked = columns.next_time()?.is_some();
     Ok(Some(LoginState { account, revoked, generation: columns.next()?, seen_generation: columns.next()? }))
 }

@@ -1,15 +1,17 @@
-//! The connections of one pool for reads, which stay out of the pool between two statements.
+//! The connections of one pool, which stay out of the pool between two statements.
 //!
-//! A connection that goes back to its pool is tested there, which is a round trip to the database after every
-//! statement: as much work as a short statement itself. So a connection whose last statement succeeded is kept and
-//! serves the next one. It goes back to the pool, and is tested, after an error, after [`KEPT_FOR`], and when it may be
-//! broken.
+//! A connection that goes back to its pool is tested there, which is a round trip to the database after every statement
+//! and every transaction: as much work as a short statement itself. So a connection whose last statement or transaction
+//! succeeded is kept and serves the next one. It goes back to the pool, and is tested, after an error, after
+//! [`KEPT_FOR`], and when it may be broken.
 
 use crate::domain::limits;
 use crate::store::db::StatementObserver;
 use crate::store::db::connection::{TakenConnection, statement_error};
 use crate::store::db::pools::LastBreak;
-use sea_orm::{ConnAcquireErr, DatabaseBackend, DatabaseConnection, DbErr, ExecResult, QueryResult, Statement};
+use sea_orm::{
+    ConnAcquireErr, ConnectionTrait, DatabaseBackend, DatabaseConnection, DbErr, ExecResult, QueryResult, Statement,
+};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -19,8 +21,8 @@ const KEPT_FOR: Duration = Duration::from_mins(1);
 /// A connection that was idle for this long goes back to its pool, because a firewall may have dropped it.
 const IDLE_BEFORE_TEST: Duration = Duration::from_secs(30);
 
-/// The connections of one pool. All statements of the pool run on them.
-pub(super) struct KeptConnections {
+/// The connections of one pool. All statements of the pool run on them, each on some connection.
+pub struct KeptConnections {
     pool: DatabaseConnection,
     last_break: LastBreak,
     observer: Arc<OnceLock<StatementObserver>>,
@@ -36,10 +38,10 @@ struct KeptConnection {
 }
 
 /// A connection that nobody else uses until the lease is dropped.
-pub struct ReadLease {
+pub struct ConnectionLease {
     /// `None` while the lease is dropped.
     kept: Option<KeptConnection>,
-    /// Whether a statement runs, or its answer was not read to the end. Then the pool tests the connection.
+    /// Whether the connection was used and its user has not said that it can be kept. Then the pool tests it.
     needs_test: bool,
     idle: Arc<Mutex<Vec<KeptConnection>>>,
     permit: OwnedSemaphorePermit,
@@ -60,12 +62,8 @@ impl KeptConnections {
         connections_of(&self.pool)
     }
 
-    pub(super) fn backend(&self) -> DatabaseBackend {
-        self.pool.get_database_backend()
-    }
-
     /// Waits for a connection. Fails like the pool if there is none in time.
-    pub(super) async fn lease(&self) -> Result<ReadLease, DbErr> {
+    pub(super) async fn lease(&self) -> Result<ConnectionLease, DbErr> {
         let permit = tokio::time::timeout(limits::ACQUIRE_TIMEOUT, self.permits.clone().acquire_owned()).await;
         let permit = permit.map_err(|_| DbErr::ConnectionAcquire(ConnAcquireErr::Timeout))?;
         let permit = permit.map_err(|_| DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed))?;
@@ -77,7 +75,7 @@ impl KeptConnections {
                 KeptConnection { conn: TakenConnection::take(&self.pool).await?, taken_at: now, used_at: now }
             }
         };
-        Ok(ReadLease { kept: Some(kept), needs_test: false, idle: self.idle.clone(), permit })
+        Ok(ConnectionLease { kept: Some(kept), needs_test: false, idle: self.idle.clone(), permit })
     }
 
     fn is_usable(&self, kept: &KeptConnection) -> bool {
@@ -85,39 +83,17 @@ impl KeptConnections {
         kept.taken_at.elapsed() < KEPT_FOR && idle < IDLE_BEFORE_TEST && !self.last_break.is_within(idle)
     }
 
-    pub(super) async fn execute(&self, statement: &Statement) -> Result<ExecResult, DbErr> {
-        let (mut lease, started) = (self.lease().await?, Instant::now());
-        let outcome = lease.begin_statement()?.execute(statement).await;
-        self.end_statement(lease, statement, started, outcome)
-    }
-
-    pub(super) async fn execute_text(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        let (mut lease, started) = (self.lease().await?, Instant::now());
-        let outcome = lease.begin_statement()?.execute_text(sql).await;
-        self.end_statement(lease, &Statement::from_string(self.backend(), sql), started, outcome)
-    }
-
-    pub(super) async fn query_one(&self, statement: &Statement) -> Result<Option<QueryResult>, DbErr> {
-        let (mut lease, started) = (self.lease().await?, Instant::now());
-        let outcome = lease.begin_statement()?.query_one(statement).await;
-        self.end_statement(lease, statement, started, outcome)
-    }
-
-    pub(super) async fn query_all(&self, statement: &Statement) -> Result<Vec<QueryResult>, DbErr> {
-        let (mut lease, started) = (self.lease().await?, Instant::now());
-        let outcome = lease.begin_statement()?.query_all(statement).await;
-        self.end_statement(lease, statement, started, outcome)
-    }
-
     /// Reports a statement to the observer, and keeps its connection if it succeeded.
     fn end_statement<T>(
         &self,
-        mut lease: ReadLease,
+        mut lease: ConnectionLease,
         statement: &Statement,
         started: Instant,
         outcome: sqlx::Result<T>,
     ) -> Result<T, DbErr> {
-        lease.needs_test = outcome.is_err();
+        if outcome.is_ok() {
+            lease.keep();
+        }
         drop(lease);
         if let Some(observe) = self.observer.get() {
             observe(statement, started.elapsed());
@@ -132,17 +108,62 @@ impl KeptConnections {
     }
 }
 
-impl ReadLease {
-    /// Returns the connection for a statement. If the calling code stops waiting for it, the connection goes back to
-    /// the pool, which discards the rest of the answer.
-    fn begin_statement(&mut self) -> Result<&mut TakenConnection, DbErr> {
-        self.needs_test = true;
-        let kept = self.kept.as_mut().ok_or(DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed))?;
-        Ok(&mut kept.conn)
+impl std::fmt::Debug for KeptConnections {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("KeptConnections").field("count", &self.count()).finish_non_exhaustive()
     }
 }
 
-impl Drop for ReadLease {
+impl ConnectionLease {
+    /// Returns the connection. Unless [`Self::keep`] is called afterwards, it goes back to the pool with the lease. So
+    /// if the calling code stops waiting for a statement, the pool discards the rest of the answer.
+    ///
+    /// # Panics
+    ///
+    /// Never: only `drop` takes the connection out of the lease.
+    pub(super) fn conn(&mut self) -> &mut TakenConnection {
+        self.needs_test = true;
+        &mut self.kept.as_mut().expect("only drop takes the connection out").conn
+    }
+
+    /// Says that the last statement succeeded and that no transaction is open, so the connection can be kept.
+    pub(super) fn keep(&mut self) {
+        self.needs_test = false;
+    }
+}
+
+#[async_trait::async_trait]
+impl ConnectionTrait for KeptConnections {
+    fn get_database_backend(&self) -> DatabaseBackend {
+        self.pool.get_database_backend()
+    }
+
+    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        let (mut lease, started) = (self.lease().await?, Instant::now());
+        let outcome = lease.conn().execute(&statement).await;
+        self.end_statement(lease, &statement, started, outcome)
+    }
+
+    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        let (mut lease, started) = (self.lease().await?, Instant::now());
+        let outcome = lease.conn().execute_text(sql).await;
+        self.end_statement(lease, &Statement::from_string(self.get_database_backend(), sql), started, outcome)
+    }
+
+    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        let (mut lease, started) = (self.lease().await?, Instant::now());
+        let outcome = lease.conn().query_one(&statement).await;
+        self.end_statement(lease, &statement, started, outcome)
+    }
+
+    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        let (mut lease, started) = (self.lease().await?, Instant::now());
+        let outcome = lease.conn().query_all(&statement).await;
+        self.end_statement(lease, &statement, started, outcome)
+    }
+}
+
+impl Drop for ConnectionLease {
     fn drop(&mut self) {
         let Some(mut kept) = self.kept.take().filter(|_| !self.needs_test) else { return };
         kept.used_at = Instant::now();

@@ -81,6 +81,7 @@ pub struct Db(Arc<DbInner>);
 
 struct DbInner {
     pools: Pools,
+    write: KeptConnections,
     authentication: ReadConnection,
     ordinary: ReadConnection,
     log: ReadConnection,
@@ -105,16 +106,16 @@ impl Db {
     pub fn new(pools: Pools, probe: Box<dyn Probe>, history: Arc<History>) -> Self {
         let observer: Arc<OnceLock<StatementObserver>> = Arc::default();
         let pools = pools.with_observer(&observer);
+        let keep =
+            |pool: &DatabaseConnection| KeptConnections::new(pool.clone(), pools.last_break.clone(), observer.clone());
         let [authentication, ordinary, log] = [
             (ReadPool::Authentication, &pools.authentication),
             (ReadPool::Ordinary, &pools.ordinary),
             (ReadPool::Log, &pools.log),
         ]
-        .map(|(pool, connections)| {
-            let (connections, last_break) = (connections.clone(), pools.last_break.clone());
-            ReadConnection::new(KeptConnections::new(connections, last_break, observer.clone()), pool)
-        });
+        .map(|(pool, connections)| ReadConnection::new(keep(connections), pool));
         Self(Arc::new(DbInner {
+            write: keep(&pools.write),
             authentication,
             ordinary,
             log,
@@ -167,11 +168,11 @@ impl Db {
     /// Returns the connections for single statements that write outside any stream, such as maintenance. The calling
     /// code first takes a [`WriteTurn`](crate::store::db::write_queue::WriteTurn). Fails immediately unless the state
     /// is [`DbState::Ok`].
-    pub fn write(&self) -> Result<&DatabaseConnection> {
+    pub fn write(&self) -> Result<&KeptConnections> {
         if self.state() != DbState::Ok {
             return Err(Error::unavailable("The server cannot store data at the moment; try again."));
         }
-        Ok(&self.0.pools.write)
+        Ok(&self.0.write)
     }
 
     fn write_queue(&self) -> &WriteQueue {
@@ -360,6 +361,7 @@ impl Db {
         for reading in [&self.0.authentication, &self.0.ordinary, &self.0.log] {
             reading.release();
         }
+        self.0.write.release();
         self.0.pools.close().await;
     }
 }

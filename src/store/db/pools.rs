@@ -61,18 +61,17 @@ impl LastBreak {
 }
 
 impl Pools {
-    /// Calls the observer, as soon as one is set, after every statement of these pools.
+    /// Calls the observer, as soon as one is set, after every heavy read. [`KeptConnections`] report the statements of
+    /// the other pools.
+    ///
+    /// [`KeptConnections`]: crate::store::db::kept::KeptConnections
     pub(super) fn with_observer(mut self, observer: &Arc<OnceLock<StatementObserver>>) -> Self {
-        let Self { write, heavy, .. } =
-            &mut self;
-        for pool in [write, heavy] {
-            let observer = observer.clone();
-            pool.set_metric_callback(move |info| {
-                if let Some(observe) = observer.get() {
-                    observe(info.statement, info.elapsed);
-                }
-            });
-        }
+        let observer = observer.clone();
+        self.heavy.set_metric_callback(move |info| {
+            if let Some(observe) = observer.get() {
+                observe(info.statement, info.elapsed);
+            }
+        });
         self
     }
 

@@ -10,7 +10,7 @@
 
 use crate::domain::limits;
 use crate::store::db::Db;
-use crate::store::db::kept::{KeptConnections, ReadLease};
+use crate::store::db::kept::{ConnectionLease, KeptConnections};
 use crate::store::db::pools::ReadPool;
 use sea_orm::{ConnAcquireErr, ConnectionTrait, DatabaseBackend, DbErr, ExecResult, QueryResult, Statement};
 use std::sync::Arc;
@@ -53,7 +53,7 @@ impl ReadConnection {
     }
 
     /// Waits for a connection that is then in use until the lease is dropped. It needs no permit.
-    pub async fn lease(&self) -> Result<ReadLease, DbErr> {
+    pub async fn lease(&self) -> Result<ConnectionLease, DbErr> {
         self.connections.lease().await
     }
 
@@ -73,27 +73,27 @@ impl ReadConnection {
 #[async_trait::async_trait]
 impl ConnectionTrait for ReadConnection {
     fn get_database_backend(&self) -> DatabaseBackend {
-        self.connections.backend()
+        self.connections.get_database_backend()
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
         let _permit = self.acquire_permit().await?;
-        self.connections.execute(&statement).await
+        self.connections.execute_raw(statement).await
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
         let _permit = self.acquire_permit().await?;
-        self.connections.execute_text(sql).await
+        self.connections.execute_unprepared(sql).await
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
         let _permit = self.acquire_permit().await?;
-        self.connections.query_one(&statement).await
+        self.connections.query_one_raw(statement).await
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         let _permit = self.acquire_permit().await?;
-        self.connections.query_all(&statement).await
+        self.connections.query_all_raw(statement).await
     }
 }
 

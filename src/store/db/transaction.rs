@@ -13,7 +13,7 @@
 //!   rollback and without an error.
 //! - COMMIT is also sent as a plain statement, and SQLite refuses it outside a transaction. So a COMMIT that succeeds
 //!   ended the outermost transaction, and every other connection can read what it wrote.
-//! - A connection goes back to its pool only if its COMMIT or ROLLBACK succeeded. In all other cases it is closed,
+//! - A connection serves another transaction only if its COMMIT or ROLLBACK succeeded. In all other cases it is closed,
 //!   which ends the open transaction in the database. So the calling code may drop the transaction at any time.
 //!
 //! **A failed fsync on SQLite.** The kernel may treat pages as written that are not on the disk. SQLite has then not
@@ -29,10 +29,11 @@
 //! deadlocks occur before the first WAL frame is written, so they are final.
 
 use crate::domain::limits;
-use crate::store::db::connection::{TakenConnection, statement_error};
+use crate::store::db::connection::statement_error;
 use crate::store::db::failure::{FailureKind, failure_kind};
+use crate::store::db::kept::{ConnectionLease, KeptConnections};
 use crate::store::db::{Db, DbState};
-use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseConnection, DbErr, ExecResult, QueryResult, Statement};
+use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr, ExecResult, QueryResult, Statement};
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{Mutex, MutexGuard};
@@ -52,7 +53,7 @@ pub struct Transaction {
 }
 
 struct TransactionState {
-    conn: TakenConnection,
+    lease: ConnectionLease,
     stage: Stage,
     /// The number of rows that the statements have changed.
     changed_rows: u64,
@@ -76,12 +77,12 @@ const SQLITE_BEGIN: &str = "BEGIN IMMEDIATE";
 const POSTGRES_BEGIN: &str = "BEGIN NOT DEFERRABLE";
 
 impl Transaction {
-    /// Takes a connection of `pool` for a transaction. On SQLite the transaction begins now, because BEGIN locks the
+    /// Takes one of `connections` for a transaction. On SQLite the transaction begins now, because BEGIN locks the
     /// database; on PostgreSQL it begins with its first statement.
-    pub(super) async fn begin(db: &Db, pool: &DatabaseConnection) -> Result<Self, DbErr> {
-        let backend = pool.get_database_backend();
-        let conn = TakenConnection::take(pool).await?;
-        let state = Mutex::new(TransactionState { conn, stage: Stage::NotBegun, changed_rows: 0 });
+    pub(super) async fn begin(db: &Db, connections: &KeptConnections) -> Result<Self, DbErr> {
+        let backend = connections.get_database_backend();
+        let lease = connections.lease().await?;
+        let state = Mutex::new(TransactionState { lease, stage: Stage::NotBegun, changed_rows: 0 });
         let [deletes_text, yields_to_sends, has_yielded] = [const { AtomicBool::new(false) }; 3];
         let transaction = Self { db: db.clone(), backend, state, deletes_text, yields_to_sends, has_yielded };
         if backend == DatabaseBackend::Sqlite {
@@ -101,7 +102,7 @@ impl Transaction {
         let (mut state, has_begun) = self.take_statement().await?;
         let started = Instant::now();
         let text = if has_begun { Cow::Borrowed(call) } else { Cow::Owned(format!("{POSTGRES_BEGIN}; {call}")) };
-        let rows = state.conn.query_text(&text).await;
+        let rows = state.lease.conn().query_text(&text).await;
         self.db.report_statement_with(statement, started.elapsed());
         self.end_statement(state, rows, |_| 0)
     }
@@ -109,7 +110,7 @@ impl Transaction {
     /// Runs a statement that writes `rows` rows.
     pub(in crate::store) async fn write_rows(&self, statement: Statement, rows: u64) -> Result<(), DbErr> {
         let (mut state, started) = (self.begin_statement().await?, Instant::now());
-        let written = state.conn.execute(&statement).await;
+        let written = state.lease.conn().execute(&statement).await;
         self.db.report_statement(&statement, started.elapsed());
         self.end_statement(state, written, |_| rows).map(drop)
     }
@@ -125,7 +126,7 @@ impl Transaction {
             return Ok(());
         }
         state.stage = Stage::Committing(Instant::now());
-        let committed = state.conn.execute_text("COMMIT").await;
+        let committed = state.lease.conn().execute_text("COMMIT").await;
         state.stage = if committed.is_ok() { Stage::Ended } else { Stage::Unusable };
         committed.map(drop).map_err(|error| {
             let error = statement_error(error);
@@ -158,7 +159,7 @@ impl Transaction {
     /// Rolls back. If this fails, the connection is closed, and the database rolls back.
     pub async fn rollback(self) {
         let mut state = self.state.lock().await;
-        if state.stage == Stage::NotBegun || state.conn.execute_text("ROLLBACK").await.is_ok() {
+        if state.stage == Stage::NotBegun || state.lease.conn().execute_text("ROLLBACK").await.is_ok() {
             state.stage = Stage::Ended;
         }
     }
@@ -175,7 +176,7 @@ impl Transaction {
         let (mut state, has_begun) = self.take_statement().await?;
         if !has_begun {
             let begin = if self.backend == DatabaseBackend::Sqlite { SQLITE_BEGIN } else { POSTGRES_BEGIN };
-            if let Err(error) = state.conn.execute_text(begin).await {
+            if let Err(error) = state.lease.conn().execute_text(begin).await {
                 let error = statement_error(error);
                 self.db.report_error(&error);
                 return Err(error);
@@ -241,8 +242,10 @@ impl Drop for Transaction {
             // The calling code stopped waiting because COMMIT has no answer: such a database takes no writes.
             self.db.report_failure(DbState::ReadOnly);
         }
-        if !matches!(state.stage, Stage::Ended | Stage::NotBegun) {
-            state.conn.close_on_drop();
+        if matches!(state.stage, Stage::Ended | Stage::NotBegun) {
+            state.lease.keep();
+        } else {
+            state.lease.conn().close_on_drop();
         }
     }
 }
@@ -255,28 +258,28 @@ impl ConnectionTrait for Transaction {
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
         let (mut state, started) = (self.begin_statement().await?, Instant::now());
-        let result = state.conn.execute(&statement).await;
+        let result = state.lease.conn().execute(&statement).await;
         self.db.report_statement(&statement, started.elapsed());
         self.end_statement(state, result, ExecResult::rows_affected)
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
         let (mut state, started) = (self.begin_statement().await?, Instant::now());
-        let result = state.conn.execute_text(sql).await;
+        let result = state.lease.conn().execute_text(sql).await;
         self.db.report_statement(&Statement::from_string(self.backend, sql), started.elapsed());
         self.end_statement(state, result, ExecResult::rows_affected)
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
         let (mut state, started) = (self.begin_statement().await?, Instant::now());
-        let row = state.conn.query_one(&statement).await;
+        let row = state.lease.conn().query_one(&statement).await;
         self.db.report_statement(&statement, started.elapsed());
         self.end_statement(state, row, |row| changed_rows(&statement, row.iter().count()))
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         let (mut state, started) = (self.begin_statement().await?, Instant::now());
-        let rows = state.conn.query_all(&statement).await;
+        let rows = state.lease.conn().query_all(&statement).await;
         self.db.report_statement(&statement, started.elapsed());
         self.end_statement(state, rows, |rows| changed_rows(&statement, rows.len()))
     }

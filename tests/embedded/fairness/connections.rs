@@ -9,14 +9,14 @@ use greenroom::domain::ids::ConversationId;
 use greenroom::domain::limits;
 use greenroom::error::{Error, Result};
 use greenroom::store::db::DbState;
-use greenroom::store::db::kept::ReadLease;
+use greenroom::store::db::kept::ConnectionLease;
 use greenroom::store::db::pools::{HeavyRead, ReadPool};
 use greenroom::store::db::reading::ReadConnection;
 use greenroom::usecases::{logins, presence, sessions, users};
 use sea_orm::ConnectionTrait;
 
 /// Takes all connections of a pool, and waits for those that are in use for a moment.
-pub async fn take_all(pool: &ReadConnection) -> Vec<ReadLease> {
+pub async fn take_all(pool: &ReadConnection) -> Vec<ConnectionLease> {
     let mut taken = Vec::new();
     for _ in 0..pool.count() {
         taken.push(pool.lease().await.unwrap());

@@ -141,7 +141,8 @@ fn parameter(value: &Parameter) -> (String, String) {
                 ArrayType::String => "text[]",
                 other => panic!("no statement of the server has an array of {other:?}"),
             };
-            let values: Vec<String> = values.iter().flat_map(|values| values.iter()).map(|value| parameter(value).1).collect();
+            let values: Vec<String> =
+                values.iter().flat_map(|values| values.iter()).map(|value| parameter(value).1).collect();
             (kind.to_owned(), format!("ARRAY[{}]::{kind}", values.join(", ")))
         }
         other => panic!("no statement of the server has the parameter {other:?}"),
@@ -153,7 +154,10 @@ fn explained_as_prepared(statement: &Statement, how: &str) -> (String, String) {
     let parameters: Vec<_> = statement.values.iter().flat_map(|values| values.0.iter()).map(parameter).collect();
     let list = |items: Vec<String>| if items.is_empty() { String::new() } else { format!("({})", items.join(", ")) };
     let (types, literals) = parameters.into_iter().unzip();
-    (format!("PREPARE checked {} AS {}", list(types), statement.sql), format!("{how} EXECUTE checked {}", list(literals)))
+    (
+        format!("PREPARE checked {} AS {}", list(types), statement.sql),
+        format!("{how} EXECUTE checked {}", list(literals)),
+    )
 }
 
 async fn on_postgres(conn: &DatabaseConnection, statement: &Statement, may_read: &dyn Fn(&str) -> bool) -> Vec<String> {

@@ -57,8 +57,11 @@ fn pages_and_lists_find_their_rows_by_index_alone() {
         }
         let mut statements = std::mem::take(&mut *recorded.lock().unwrap());
         // The other statements are those of the tasks of the server.
-        statements.retain(|statement| statement.sql.contains("WITH v AS") || statement.sql.contains("WITH head AS")
-            || statement.sql.contains("AS c, x.seq AS n1"));
+        statements.retain(|statement| {
+            statement.sql.contains("WITH v AS")
+                || statement.sql.contains("WITH head AS")
+                || statement.sql.contains("AS c, x.seq AS n1")
+        });
         assert_eq!(statements.len(), 2 + 2 * 3);
         // The tables grow after the statistics. PostgreSQL has none yet.
         if !test.is_postgres() {

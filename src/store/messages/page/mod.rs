@@ -130,7 +130,11 @@ fn text(is_postgres: bool, sides: &str) -> String {
         format!("({senders}) k CROSS JOIN {} ON a.id = k.sender_id", by_key("users", "a"))
     };
     let both_users = |column: &str| {
-        if is_postgres { format!("{column} = ANY (ARRAY[$2, p.user_id])") } else { format!("{column} IN ($2, p.user_id)") }
+        if is_postgres {
+            format!("{column} = ANY (ARRAY[$2, p.user_id])")
+        } else {
+            format!("{column} IN ($2, p.user_id)")
+        }
     };
     format!(
         "WITH head AS MATERIALIZED (

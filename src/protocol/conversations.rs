@@ -142,7 +142,7 @@ pub struct LastMessage {
 }
 
 /// The unread totals over all conversations of the caller.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct UnreadCount {
     /// The number of unread messages, without those of muted conversations.
     pub messages: i64,

@@ -319,10 +319,11 @@ impl StatusChanges {
         if !self.seqs.is_empty() {
             notify_others(app, self.seqs).await;
         }
-        for user in self.unread_users {
-            if let Ok(count) = views::get_unread_count(app, user).await {
-                app.notify(vec![Stream::User(user)], &ServerFrame::Unread(count), None);
-            }
+        let users: Vec<UserId> = self.unread_users.into_iter().collect();
+        let Ok(counts) = views::list_unread_counts(app, &users).await else { return };
+        for user in users {
+            let count = counts.get(&user).copied().unwrap_or_default();
+            app.notify(vec![Stream::User(user)], &ServerFrame::Unread(count), None);
         }
     }
 }

@@ -6,7 +6,7 @@
 
 use super::access;
 use super::assemble::conversations::for_viewer;
-use super::read::read;
+use super::read::{read, read_as_server};
 use super::unchecked_caller::UncheckedCaller;
 use crate::app::App;
 use crate::domain::ids::{ConversationId, UserId};
@@ -16,6 +16,10 @@ use crate::protocol::conversations::{Conversation, UnreadCount};
 use crate::store::conversations::unread;
 use crate::store::conversations::views::{self, ConversationFilter, ConversationSortKey, ListedConversations};
 use crate::store::db::pools::ReadPool;
+use std::collections::HashMap;
+
+/// The number of users whose unread messages one statement counts, so that no statement takes long.
+const USERS_PER_STATEMENT: usize = 100;
 
 /// Returns a conversation as `user` sees it. Fails if the user is not a participant.
 pub async fn get(app: &App, user: UserId, id: ConversationId) -> Result<Conversation> {
@@ -65,4 +69,18 @@ pub async fn get_unread_count(app: &App, user: UserId) -> Result<UnreadCount> {
         Box::pin(async move { Ok(unread::get_unread_count(conn, user, Timestamp::now()).await?) })
     })
     .await
+}
+
+/// Returns the unread counts over all conversations of each of `users`, read in as few statements as possible.
+pub async fn list_unread_counts(app: &App, users: &[UserId]) -> Result<HashMap<UserId, UnreadCount>> {
+    let mut counts = HashMap::with_capacity(users.len());
+    for users in users.chunks(USERS_PER_STATEMENT) {
+        counts.extend(
+            read_as_server(app, ReadPool::Ordinary, async |conn| {
+                Ok(unread::list_unread_counts(conn, users, Timestamp::now()).await?)
+            })
+            .await?,
+        );
+    }
+    Ok(counts)
 }

@@ -6,7 +6,8 @@ use crate::domain::limits;
 use crate::store::db::history::History;
 use crate::store::db::pools::{LastBreak, Pools};
 use crate::store::db::{self, Db, Probe as _, ProbeFuture};
-use crate::store::locks;
+use crate::store::messages::{sends, single_send};
+use crate::store::{locks, prepared};
 use futures_util::future;
 use sea_orm::{DatabaseConnection, SqlxPostgresConnector};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
@@ -64,8 +65,9 @@ pub(super) async fn connect(settings: &Settings) -> BackendResult<Db> {
             Err(error) => Err(too_few_connections(total, &error)),
         }
     };
+    let prepared_statements = locks::PREPARED.into_iter().chain(sends::PREPARED).chain([single_send::PREPARED]);
     let pools = Pools {
-        write: open(write, &format!("{serving}; {}", locks::prepare_on_postgres())).await?,
+        write: open(write, &format!("{serving}; {}", prepared::prepare(prepared_statements))).await?,
         authentication: open(authentication, &serving).await?,
         ordinary: open(ordinary, &serving).await?,
         log: open(log, &serving).await?,

@@ -2,15 +2,15 @@
 //! store their new heads. Each statement has a constant text and works on a set of rows, because the writer of sends
 //! runs them for every batch.
 //!
-//! A lock is usually the first statement of its transaction. On PostgreSQL every connection that writes has prepared
-//! these statements by name ([`prepare_on_postgres`]). A text that executes them needs no parameters, so it takes one
-//! round trip together with BEGIN.
+//! A lock is usually the first statement of its transaction. On PostgreSQL these statements are
+//! [prepared](super::prepared), so that a lock takes one round trip together with BEGIN and what is read after it.
 
 use crate::domain::ids::{ClassId, ConversationId, Rev, Seq, UserId};
 use crate::domain::roles::ConversationKind;
 use crate::domain::time::Timestamp;
 use crate::store::db::transaction::Transaction;
 use crate::store::dialect::{self, ABSENT, Column};
+use crate::store::prepared::{Argument, PreparedCall, PreparedStatement};
 use crate::store::table_write::TableWrite;
 use sea_orm::{DbErr, QueryResult};
 use uuid::Uuid;
@@ -40,76 +40,103 @@ pub struct LockedConversation {
     pub all_mentioned_at: Option<Timestamp>,
 }
 
+/// What a lock does with a conversation that another transaction has locked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LockMode {
+    /// It leaves the conversation out.
+    Skip,
+    /// It waits for the conversation.
+    Wait,
+}
+
 /// A statement that locks rows.
 struct LockStatement {
-    /// The name of the prepared statement on PostgreSQL.
-    name: &'static str,
-    /// The text, without the clause that locks.
-    text: &'static str,
-    /// The clause that locks the rows on PostgreSQL. It is not `FOR UPDATE`, because foreign keys of other tables would
-    /// wait for that lock, and deadlock. SQLite needs none: only one transaction writes at a time.
-    clause: &'static str,
+    /// The text for SQLite, which needs no lock: only one transaction writes at a time.
+    sqlite: &'static str,
+    postgres: &'static PreparedStatement,
 }
+
+/// The statements that the connections that write to PostgreSQL prepare. Their clause is not `FOR UPDATE`, because
+/// foreign keys of other tables would wait for that lock, and deadlock.
+pub const PREPARED: [&PreparedStatement; 3] = [
+    &PreparedStatement {
+        name: "lock_conversations",
+        types: "uuid[]",
+        text: || dialect::with_set(CONVERSATIONS) + " FOR NO KEY UPDATE",
+    },
+    &PreparedStatement {
+        name: "try_lock_conversations",
+        types: "uuid[]",
+        text: || dialect::with_set(CONVERSATIONS) + " FOR NO KEY UPDATE SKIP LOCKED",
+    },
+    &PreparedStatement {
+        name: "lock_users",
+        types: "uuid[]",
+        text: || dialect::with_set(USERS) + " FOR NO KEY UPDATE",
+    },
+];
 
 const CONVERSATIONS: &str =
     "SELECT id, kind, class_id, direct_low, direct_high, last_seq, last_count, last_rev, member_count, deleted_at,
             all_mentioned_at
      FROM conversations WHERE id IN ({set}) ORDER BY id";
-const LOCK_CONVERSATIONS: LockStatement =
-    LockStatement { name: "lock_conversations", text: CONVERSATIONS, clause: "FOR NO KEY UPDATE" };
-const TRY_LOCK_CONVERSATIONS: LockStatement =
-    LockStatement { name: "try_lock_conversations", text: CONVERSATIONS, clause: "FOR NO KEY UPDATE SKIP LOCKED" };
-const LOCK_USERS: LockStatement = LockStatement {
-    name: "lock_users",
-    text: "SELECT id, last_rev FROM users WHERE id IN ({set}) AND status <> 'deleted' ORDER BY id",
-    clause: "FOR NO KEY UPDATE",
-};
+const USERS: &str = "SELECT id, last_rev FROM users WHERE id IN ({set}) AND status <> 'deleted' ORDER BY id";
 
-/// Returns the statements that prepare the locks on a connection to PostgreSQL.
-pub fn prepare_on_postgres() -> String {
-    [LOCK_CONVERSATIONS, TRY_LOCK_CONVERSATIONS, LOCK_USERS]
-        .map(|LockStatement { name, text, clause }| {
-            format!("PREPARE {name} (uuid[]) AS {} {clause}", dialect::with_set(text))
-        })
-        .join("; ")
-}
+const LOCK_USERS: LockStatement = LockStatement { sqlite: USERS, postgres: PREPARED[2] };
 
-impl LockStatement {
-    async fn run(&self, conn: &Transaction, ids: &[Uuid]) -> Result<Vec<QueryResult>, DbErr> {
-        if !dialect::is_postgres(conn) {
-            return dialect::all(conn, dialect::over_ids(conn, self.text, ids, vec![])).await;
-        }
-        let ids_text = ids.iter().map(Uuid::to_string).collect::<Vec<_>>().join(",");
-        let call = format!("EXECUTE {} ('{{{ids_text}}}')", self.name);
-        let statement = || dialect::over_ids(conn, &format!("{} {}", self.text, self.clause), ids, vec![]);
-        conn.query_prepared(&call, statement).await
+impl LockMode {
+    fn statement(self) -> LockStatement {
+        let postgres = match self {
+            Self::Wait => PREPARED[0],
+            Self::Skip => PREPARED[1],
+        };
+        LockStatement { sqlite: CONVERSATIONS, postgres }
     }
 }
 
-/// Locks conversations in the order of their ids and returns them. Waits for locked rows. Missing conversations are
-/// left out.
+impl LockStatement {
+    fn call(&self, ids: &[Uuid]) -> PreparedCall {
+        PreparedCall { statement: self.postgres, arguments: vec![Argument::Uuids(ids.to_vec())] }
+    }
+
+    /// Locks rows and returns them. On PostgreSQL, `reads` run after the lock in the same round trip; the second result
+    /// has the rows of each.
+    async fn run(
+        &self,
+        conn: &Transaction,
+        ids: &[Uuid],
+        reads: Vec<PreparedCall>,
+    ) -> Result<(Vec<QueryResult>, Vec<Vec<QueryResult>>), DbErr> {
+        if !dialect::is_postgres(conn) {
+            return Ok((dialect::all(conn, dialect::over_ids(conn, self.sqlite, ids, vec![])).await?, Vec::new()));
+        }
+        let mut calls = vec![self.call(ids)];
+        calls.extend(reads);
+        let mut results = conn.query_prepared(&calls).await?.into_iter();
+        Ok((results.next().unwrap_or_default(), results.collect()))
+    }
+}
+
+/// Locks conversations in the order of their ids and returns them. Missing conversations are left out.
 pub async fn lock_conversations(
     conn: &Transaction,
+    mode: LockMode,
     ids: &[ConversationId],
 ) -> Result<Vec<(ConversationId, LockedConversation)>, DbErr> {
-    read_conversations(conn, &LOCK_CONVERSATIONS, ids).await
+    Ok(lock_conversations_and_read(conn, mode, ids, Vec::new()).await?.0)
 }
 
-/// Like [`lock_conversations`], but leaves out rows that another transaction has locked, instead of waiting for them.
-pub async fn try_lock_conversations(
+/// Does the same as [`lock_conversations`]. On PostgreSQL, `reads` run after the lock in the same round trip; the second
+/// result has the rows of each. Each sees the commits before the lock.
+pub async fn lock_conversations_and_read(
     conn: &Transaction,
+    mode: LockMode,
     ids: &[ConversationId],
-) -> Result<Vec<(ConversationId, LockedConversation)>, DbErr> {
-    read_conversations(conn, &TRY_LOCK_CONVERSATIONS, ids).await
-}
-
-async fn read_conversations(
-    conn: &Transaction,
-    lock: &LockStatement,
-    ids: &[ConversationId],
-) -> Result<Vec<(ConversationId, LockedConversation)>, DbErr> {
+    reads: Vec<PreparedCall>,
+) -> Result<(Vec<(ConversationId, LockedConversation)>, Vec<Vec<QueryResult>>), DbErr> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
-    lock.run(conn, &ids).await?.iter().map(locked_conversation).collect()
+    let (locked, results) = mode.statement().run(conn, &ids, reads).await?;
+    Ok((locked.iter().map(locked_conversation).collect::<Result<_, DbErr>>()?, results))
 }
 
 fn locked_conversation(row: &QueryResult) -> Result<(ConversationId, LockedConversation), DbErr> {
@@ -134,7 +161,7 @@ fn locked_conversation(row: &QueryResult) -> Result<(ConversationId, LockedConve
 /// are left out.
 pub async fn lock_users(conn: &Transaction, ids: &[UserId]) -> Result<Vec<(UserId, Rev)>, DbErr> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
-    let rows = LOCK_USERS.run(conn, &ids).await?;
+    let (rows, _) = LOCK_USERS.run(conn, &ids, Vec::new()).await?;
     rows.iter().map(|row| Ok((UserId(row.try_get("", "id")?), Rev(row.try_get("", "last_rev")?)))).collect()
 }
 

@@ -241,7 +241,8 @@ pub struct SenderMark {
 }
 
 /// Returns the write that moves the read mark of each sender to the message that the sender just sent; `None` if there
-/// are none. Rows are locked in the order of conversation and user.
+/// are none. Rows are locked in any order. No deadlock follows: another transaction that waits for marks of participants
+/// has locked their conversation, and the marks writer waits for no lock.
 pub fn update_sender_marks(marks: &[SenderMark], now: Timestamp) -> Option<TableWrite> {
     if marks.is_empty() {
         return None;
@@ -253,14 +254,9 @@ pub fn update_sender_marks(marks: &[SenderMark], now: Timestamp) -> Option<Table
         Column::Int(marks.iter().map(|mark| mark.last_read_count).collect()),
     ];
     Some(TableWrite {
-        postgres:
-            "WITH wanted AS (SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[]) AS t(c, u, s, n)),
-              locked AS (SELECT p.conversation_id AS c, p.user_id AS u FROM participants p
-                         JOIN wanted t ON t.c = p.conversation_id AND t.u = p.user_id
-                         ORDER BY p.conversation_id, p.user_id FOR NO KEY UPDATE OF p)
-         UPDATE participants p SET last_read_seq = t.s, last_read_count = t.n, read_at = $5
-         FROM wanted t JOIN locked USING (c, u)
-         WHERE p.conversation_id = t.c AND p.user_id = t.u AND p.last_read_seq < t.s",
+        postgres: "UPDATE participants p SET last_read_seq = t.s, last_read_count = t.n, read_at = $5
+             FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[]) AS t(c, u, s, n)
+             WHERE p.conversation_id = t.c AND p.user_id = t.u AND p.last_read_seq < t.s",
         sqlite: "UPDATE participants SET last_read_seq = t.value ->> 2, last_read_count = t.value ->> 3, read_at = $2
          FROM jsonb_each($1) AS t
          WHERE conversation_id = unhex(t.value ->> 0) AND user_id = unhex(t.value ->> 1)

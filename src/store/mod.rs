@@ -19,6 +19,7 @@ pub mod members;
 pub mod messages;
 pub mod meta;
 pub mod pins;
+pub mod prepared;
 pub mod reactions;
 pub mod receipts;
 pub mod sessions;

@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::store::db::failure::{FailureKind, failure_kind};
 use crate::store::db::kept::KeptConnections;
 use crate::store::db::write_queue::{ServerWriter, WriteOwner, WriteTurn};
+use crate::store::messages::single_send;
 use sea_orm::DbErr;
 use std::pin::Pin;
 
@@ -173,11 +174,12 @@ pub(crate) async fn run_attempt<T>(
     let mut tx = Tx::new(conn);
     let done = async {
         let result = work(&mut tx).await.map_err(AbortReason::Refused)?;
+        let last = tx.take_single_send();
         tx.flush().await.map_err(AbortReason::Failed)?;
-        Ok(result)
+        Ok((result, last))
     };
-    let result = match done.await {
-        Ok(result) => result,
+    let (result, last) = match done.await {
+        Ok(done) => done,
         Err(reason) => {
             let (conn, _) = tx.into_parts();
             let yielded = conn.has_yielded();
@@ -186,8 +188,8 @@ pub(crate) async fn run_attempt<T>(
         }
     };
     let (conn, delivery) = tx.into_parts();
-    let changed_rows = conn.changed_rows().await;
-    if let Err(error) = conn.commit().await {
+    let changed_rows = conn.changed_rows().await + last.as_ref().map_or(0, |_| single_send::ROWS);
+    if let Err(error) = conn.commit_with(last).await {
         // The commit may have happened. Then only the log contains its events.
         app.wake_catch_up();
         let is_unknown = failure_kind(&error) == FailureKind::Unreachable;

@@ -10,11 +10,15 @@ use crate::mailboxes::MovedMarks;
 use crate::protocol::envelope::Envelope;
 use crate::protocol::events::Event;
 use crate::store::db::transaction::Transaction;
-use crate::store::locks::{self, LockedConversation};
+use crate::store::dialect;
+use crate::store::locks::{self, LockMode, LockedConversation};
 use crate::store::log;
 use crate::store::marks::{self, SenderMark};
 use crate::store::messages::insert::{self, NewMessageRow};
-use crate::store::messages::mentions::{self, NewMention};
+use crate::store::messages::mentions::{self, NameKey, NewMention};
+use crate::store::messages::sends::{self, BatchState, SendQuery};
+use crate::store::messages::single_send;
+use crate::store::prepared::PreparedCall;
 use crate::store::table_write;
 use sea_orm::DbErr;
 use std::collections::{BTreeMap, BTreeSet};
@@ -104,14 +108,28 @@ impl Tx {
     /// locked, and [`Self::get_conversation`] returns `None` for them.
     pub async fn lock_conversations(&mut self, ids: &[ConversationId]) -> Result<()> {
         debug_assert!(self.users.is_empty(), "conversations are locked before users");
-        self.conversations.extend(locks::lock_conversations(&self.conn, ids).await?);
+        self.conversations.extend(locks::lock_conversations(&self.conn, LockMode::Wait, ids).await?);
         Ok(())
     }
 
     /// Locks those of `ids` that no other transaction has locked, without waiting.
     pub async fn try_lock_conversations(&mut self, ids: &[ConversationId]) -> Result<()> {
-        self.conversations.extend(locks::try_lock_conversations(&self.conn, ids).await?);
+        self.conversations.extend(locks::lock_conversations(&self.conn, LockMode::Skip, ids).await?);
         Ok(())
+    }
+
+    /// Locks conversations as `mode` says, and reads the state for sends to them. The state of a send whose conversation
+    /// is not locked means nothing.
+    pub(super) async fn lock_and_read_sends(
+        &mut self,
+        mode: LockMode,
+        ids: &[ConversationId],
+        queries: &[SendQuery<'_>],
+        names: &[NameKey],
+    ) -> Result<BatchState> {
+        let (locked, state) = sends::lock_and_read_batch(&self.conn, mode, ids, queries, names).await?;
+        self.conversations.extend(locked);
+        Ok(state)
     }
 
     /// Locks users. This must happen after all conversations are locked. Users that do not exist are not locked.
@@ -291,6 +309,26 @@ impl Tx {
         table_write::write_all(&self.conn, writes.into_iter().flatten().collect()).await?;
         self.written = self.events.len();
         Ok(())
+    }
+
+    /// Takes everything that is collected, if it is one message with what belongs to it and the database is PostgreSQL.
+    /// The commit then writes it. Otherwise returns `None` and leaves everything to [`Self::flush`].
+    pub(super) fn take_single_send(&mut self) -> Option<PreparedCall> {
+        let ([message], [mark], [event]) = (&self.messages[..], &self.sender_marks[..], &self.events[..]) else {
+            return None;
+        };
+        let is_alone = self.changed_conversations.len() == 1
+            && self.changed_users.is_empty()
+            && self.mentions.is_empty()
+            && self.written == 0
+            && dialect::is_postgres(&self.conn);
+        let head = self.conversations.get(&message.conversation_id).filter(|_| is_alone)?;
+        let call = single_send::call(head, message, mark, event)?;
+        self.changed_conversations.clear();
+        self.messages.clear();
+        self.sender_marks.clear();
+        self.written = self.events.len();
+        Some(call)
     }
 
     /// Ends the collecting, and returns the connection and what to do after its commit.

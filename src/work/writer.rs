@@ -12,7 +12,7 @@
 use super::send_queue::{QueuedSend, SendQueue};
 use super::transact::{self, AbortReason, Commit};
 use super::typing;
-use super::writer_batch::{self, LockMode, SendOutcome};
+use super::writer_batch::{self, SendOutcome};
 use crate::app::App;
 use crate::domain::codes::Code;
 use crate::domain::ids::ConversationId;
@@ -22,6 +22,7 @@ use crate::mailboxes::SendJob;
 use crate::store::db::DbState;
 use crate::store::db::failure::{FailureKind, failure_kind};
 use crate::store::db::write_queue::{ServerWriter, WriteOwner};
+use crate::store::locks::LockMode;
 use crate::supervision::Panicked;
 use crate::telemetry;
 use futures_util::StreamExt as _;

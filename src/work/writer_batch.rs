@@ -17,20 +17,12 @@ use crate::protocol::messages::Quote;
 use crate::protocol::shared_message::SharedMessage;
 use crate::store;
 use crate::store::db::transaction::Transaction;
-use crate::store::locks::LockedConversation;
+use crate::store::locks::{LockMode, LockedConversation};
 use crate::store::marks::SenderMark;
 use crate::store::messages;
 use crate::store::messages::mentions::NameKey;
-use crate::store::messages::sends::{self, ParticipantRights, SendQuery, SendState};
+use crate::store::messages::sends::{BatchState, ParticipantRights, SendQuery, SendState};
 use std::collections::{BTreeMap, HashMap, HashSet};
-
-/// What to do if another transaction has locked a conversation.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum LockMode {
-    /// Skip its sends, which the writer tries again later.
-    Skip,
-    Wait,
-}
 
 /// What the batch did with one send.
 pub enum SendOutcome {
@@ -43,8 +35,7 @@ pub enum SendOutcome {
 /// Runs a batch and returns the outcomes in the order of `jobs`. An error fails the whole batch, and nothing is
 /// committed.
 pub async fn run(tx: &mut Tx, jobs: &[SendJob], lock_mode: LockMode) -> Result<Vec<SendOutcome>> {
-    let missing = lock_conversations(tx, jobs, lock_mode).await?;
-    let mut batch = SendBatch::read(tx, jobs).await?;
+    let (mut batch, missing) = SendBatch::lock_and_read(tx, jobs, lock_mode).await?;
     let mut outcomes = Vec::with_capacity(jobs.len());
     for (index, job) in jobs.iter().enumerate() {
         let outcome = if tx.get_conversation(job.send.conversation_id()).is_some() {
@@ -67,16 +58,8 @@ pub async fn run(tx: &mut Tx, jobs: &[SendJob], lock_mode: LockMode) -> Result<V
     Ok(outcomes)
 }
 
-/// Locks the conversations as `lock_mode` says. Returns those that do not exist; a conversation that another
-/// transaction has locked is not among them.
-async fn lock_conversations(tx: &mut Tx, jobs: &[SendJob], lock_mode: LockMode) -> Result<HashSet<ConversationId>> {
-    let mut ids: Vec<ConversationId> = jobs.iter().map(|job| job.send.conversation_id()).collect();
-    ids.sort_unstable();
-    ids.dedup();
-    match lock_mode {
-        LockMode::Skip => tx.try_lock_conversations(&ids).await?,
-        LockMode::Wait => tx.lock_conversations(&ids).await?,
-    }
+/// Returns those of `ids` that do not exist. A conversation that another transaction has locked is not among them.
+async fn list_missing(tx: &Tx, mut ids: Vec<ConversationId>) -> Result<HashSet<ConversationId>> {
     ids.retain(|id| tx.get_conversation(*id).is_none());
     if ids.is_empty() {
         return Ok(HashSet::new());
@@ -88,7 +71,7 @@ async fn lock_conversations(tx: &mut Tx, jobs: &[SendJob], lock_mode: LockMode) 
 /// The state of the database for the sends of a batch, read after the locks, and what its earlier sends have added.
 #[derive(Default)]
 struct SendBatch {
-    /// The state for each job, in their order. Empty for a job whose conversation is not locked.
+    /// The state for each job, in their order. It means nothing for a job whose conversation is not locked.
     stored: Vec<SendState>,
     /// Messages as they are now: those of repeated sends, and those of sends with an unknown outcome.
     messages: HashMap<MessageId, AuthorMessage>,
@@ -108,21 +91,25 @@ struct SendBatch {
 type SendKey = (ConversationId, UserId, TempId);
 
 impl SendBatch {
-    /// Reads the state in one statement. A second step reads the messages of repeated sends and of sends with an
-    /// unknown outcome, which are rare.
-    async fn read(tx: &Tx, jobs: &[SendJob]) -> Result<Self> {
-        let is_locked = |job: &&SendJob| tx.get_conversation(job.send.conversation_id()).is_some();
-        let texts: HashMap<MessageId, MentionText> = jobs.iter().filter(is_locked).filter_map(mention_text).collect();
+    /// Locks the conversations as `lock_mode` says and reads the state in one statement. A second step reads the messages
+    /// of repeated sends and of sends with an unknown outcome, which are rare. Also returns the conversations that do
+    /// not exist.
+    async fn lock_and_read(
+        tx: &mut Tx,
+        jobs: &[SendJob],
+        lock_mode: LockMode,
+    ) -> Result<(Self, HashSet<ConversationId>)> {
+        let mut ids: Vec<ConversationId> = jobs.iter().map(|job| job.send.conversation_id()).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let texts: HashMap<MessageId, MentionText> = jobs.iter().filter_map(mention_text).collect();
         let mut names: Vec<NameKey> = texts.values().flat_map(MentionText::name_keys).collect();
         names.sort_unstable();
         names.dedup();
-        let queries: Vec<SendQuery<'_>> = jobs.iter().filter(is_locked).map(send_query).collect();
-        let read = sends::read_batch(tx.conn(), &queries, &names).await?;
-        let mut found = read.sends.into_iter();
-        let stored: Vec<SendState> = jobs
-            .iter()
-            .map(|job| if is_locked(&job) { found.next().unwrap_or_default() } else { SendState::default() })
-            .collect();
+        let queries: Vec<SendQuery<'_>> = jobs.iter().map(send_query).collect();
+        let BatchState { sends: stored, names } = tx.lock_and_read_sends(lock_mode, &ids, &queries, &names).await?;
+        let missing = list_missing(tx, ids).await?;
+        let is_locked = |job: &&SendJob| tx.get_conversation(job.send.conversation_id()).is_some();
         let mut current: Vec<MessageKey> = Vec::new();
         for (job, state) in jobs.iter().zip(&stored).filter(|(job, _)| is_locked(job)) {
             let unknown = job.unknown_until.is_some().then_some(job.message_id);
@@ -130,7 +117,7 @@ impl SendBatch {
             current.extend(ids.map(|id| (job.send.conversation_id(), id)));
         }
         let messages = list_for_authors(tx.conn(), messages::by_keys(tx.conn(), &current).await?).await?;
-        Ok(Self { stored, messages, texts, names: read.names, ..Self::default() })
+        Ok((Self { stored, messages, texts, names, ..Self::default() }, missing))
     }
 
     fn decide(&mut self, tx: &mut Tx, index: usize, job: &SendJob) -> Result<SentMessage> {

@@ -3,13 +3,14 @@
 //! `AssertSqlSafe` is right here: every statement comes from the store, which passes all values of clients as
 //! parameters.
 
+use futures_util::TryStreamExt as _;
 use sea_orm::sea_query::Values;
 use sea_orm::{
     ConnAcquireErr, DatabaseBackend, DatabaseConnection, DbErr, ExecResult, QueryResult, RuntimeErr, Statement,
 };
 use sea_query_sqlx::SqlxValues;
 use sqlx::pool::PoolConnection;
-use sqlx::{AssertSqlSafe, Executor, Postgres, Sqlite};
+use sqlx::{AssertSqlSafe, Either, Executor, Postgres, Sqlite};
 
 /// A connection that was taken from its pool.
 pub(super) enum TakenConnection {
@@ -34,11 +35,20 @@ impl TakenConnection {
         }
     }
 
-    pub(super) async fn query_text(&mut self, sql: &str) -> sqlx::Result<Vec<QueryResult>> {
-        Ok(match self {
-            Self::Sqlite(conn) => conn.fetch_all(AssertSqlSafe(sql)).await?.into_iter().map(Into::into).collect(),
-            Self::Postgres(conn) => conn.fetch_all(AssertSqlSafe(sql)).await?.into_iter().map(Into::into).collect(),
-        })
+    /// Runs the statements of a text, which are separated by semicolons, on PostgreSQL. Returns the rows of each.
+    pub(super) async fn query_texts(&mut self, sql: &str) -> sqlx::Result<Vec<Vec<QueryResult>>> {
+        let Self::Postgres(conn) = self else {
+            return Err(sqlx::Error::Configuration("prepared statements are for PostgreSQL alone".into()));
+        };
+        let mut answers = conn.fetch_many(AssertSqlSafe(sql));
+        let (mut results, mut rows) = (Vec::new(), Vec::new());
+        while let Some(answer) = answers.try_next().await? {
+            match answer {
+                Either::Left(_) => results.push(std::mem::take(&mut rows)),
+                Either::Right(row) => rows.push(row.into()),
+            }
+        }
+        Ok(results)
     }
 
     pub(super) async fn execute(&mut self, statement: &Statement) -> sqlx::Result<ExecResult> {

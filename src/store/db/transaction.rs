@@ -33,8 +33,8 @@ use crate::store::db::connection::statement_error;
 use crate::store::db::failure::{FailureKind, failure_kind};
 use crate::store::db::kept::{ConnectionLease, KeptConnections};
 use crate::store::db::{Db, DbState};
+use crate::store::prepared::PreparedCall;
 use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr, ExecResult, QueryResult, Statement};
-use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
@@ -92,19 +92,26 @@ impl Transaction {
         Ok(transaction)
     }
 
-    /// Runs a statement without parameters that executes a prepared one on PostgreSQL, and returns its rows. If it is
-    /// the first one, it takes one round trip with BEGIN. The observer gets `statement`, the one that was prepared.
+    /// Executes prepared statements on PostgreSQL in one round trip, and returns the rows of each. If they are the first
+    /// ones, BEGIN is sent with them.
     pub(in crate::store) async fn query_prepared(
         &self,
-        call: &str,
-        statement: impl FnOnce() -> Statement,
-    ) -> Result<Vec<QueryResult>, DbErr> {
+        calls: &[PreparedCall],
+    ) -> Result<Vec<Vec<QueryResult>>, DbErr> {
         let (mut state, has_begun) = self.take_statement().await?;
-        let started = Instant::now();
-        let text = if has_begun { Cow::Borrowed(call) } else { Cow::Owned(format!("{POSTGRES_BEGIN}; {call}")) };
-        let rows = state.lease.conn().query_text(&text).await;
-        self.db.report_statement_with(statement, started.elapsed());
-        self.end_statement(state, rows, |_| 0)
+        let (mut text, started) = (String::new(), Instant::now());
+        if !has_begun {
+            text.push_str(POSTGRES_BEGIN);
+        }
+        push_calls(&mut text, calls);
+        let results = state.lease.conn().query_texts(&text).await;
+        self.report_calls(calls, started);
+        let mut results = self.end_statement(state, results, |_| 0)?;
+        if !has_begun {
+            // The first result is that of BEGIN.
+            results.remove(0);
+        }
+        Ok(results)
     }
 
     /// Runs a statement that writes `rows` rows.
@@ -119,17 +126,35 @@ impl Transaction {
     /// [`FailureKind::Data`] and [`FailureKind::Retry`] it has not happened. After all other errors no connection of
     /// this process sees the changes, but the next process may see them: see the text at the top of this file.
     pub async fn commit(self) -> Result<(), DbErr> {
+        self.commit_with(None).await
+    }
+
+    /// Runs `last`, which only PostgreSQL can, as the last statement of the transaction, and commits in the same round
+    /// trip. If `last` fails, COMMIT does not run. The errors are those of [`Self::commit`].
+    pub(crate) async fn commit_with(self, last: Option<PreparedCall>) -> Result<(), DbErr> {
         self.yields_to_sends.store(false, Ordering::Relaxed);
         let (mut state, has_begun) = self.take_statement().await?;
         if !has_begun {
             state.stage = Stage::Ended;
             return Ok(());
         }
+        let (mut text, started) = (String::new(), Instant::now());
+        push_calls(&mut text, last.as_slice());
+        if !text.is_empty() {
+            text.push_str("; ");
+        }
+        text.push_str("COMMIT");
         state.stage = Stage::Committing(Instant::now());
-        let committed = state.lease.conn().execute_text("COMMIT").await;
+        let committed = state.lease.conn().execute_text(&text).await;
+        self.report_calls(last.as_slice(), started);
         state.stage = if committed.is_ok() { Stage::Ended } else { Stage::Unusable };
-        committed.map(drop).map_err(|error| {
-            let error = statement_error(error);
+        let committed = committed.map(drop).map_err(statement_error);
+        let is_refused = committed.as_ref().is_err_and(|error| failure_kind(error) == FailureKind::Data);
+        if is_refused && last.is_some() && state.lease.conn().execute_text("ROLLBACK").await.is_ok() {
+            // The data of `last` was refused before COMMIT. The connection stays, so that refused data costs little.
+            state.stage = Stage::Ended;
+        }
+        committed.map_err(|error| {
             match failure_kind(&error) {
                 // The error concerns this transaction only; another one may succeed.
                 FailureKind::Data | FailureKind::Retry | FailureKind::Timeout | FailureKind::Busy => {}
@@ -138,6 +163,12 @@ impl Transaction {
             }
             error
         })
+    }
+
+    fn report_calls(&self, calls: &[PreparedCall], started: Instant) {
+        for call in calls {
+            self.db.report_statement_with(|| call.to_statement(), started.elapsed());
+        }
     }
 
     /// Makes the transaction stop before its next statement if sends wait for the write connection then.
@@ -282,6 +313,16 @@ impl ConnectionTrait for Transaction {
         let rows = state.lease.conn().query_all(&statement).await;
         self.db.report_statement(&statement, started.elapsed());
         self.end_statement(state, rows, |rows| changed_rows(&statement, rows.len()))
+    }
+}
+
+/// Appends calls to a text, each after a semicolon unless it is the first statement of the text.
+fn push_calls(text: &mut String, calls: &[PreparedCall]) {
+    for call in calls {
+        if !text.is_empty() {
+            text.push_str("; ");
+        }
+        call.push_to(text);
     }
 }
 

@@ -8,6 +8,7 @@ pub mod page;
 pub mod parts;
 mod rows;
 pub mod sends;
+pub mod single_send;
 pub mod target;
 
 pub use rows::{MessageRow, QuotedRow};

@@ -6,10 +6,13 @@ use crate::domain::content::TempId;
 use crate::domain::ids::{ConversationId, MessageId, Seq, UserId};
 use crate::domain::roles::Role;
 use crate::protocol::users::UserBrief;
+use crate::store::db::transaction::Transaction;
 use crate::store::dialect::{self, Column};
+use crate::store::locks::{self, LockMode, LockedConversation};
 use crate::store::messages::QuotedRow;
 use crate::store::messages::mentions::NameKey;
-use sea_orm::{ConnectionTrait, DbErr, QueryResult};
+use crate::store::prepared::{Argument, Hex, PreparedCall, PreparedStatement};
+use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement};
 use std::collections::HashMap;
 use uuid::Uuid;
 
@@ -70,14 +73,19 @@ const COLUMNS: &str = "u.id AS u, u.username, u.display_name, u.avatar_url, u.st
        c.kind = 'direct' AND (EXISTS (SELECT 1 FROM blocks WHERE blocker_id = c.direct_low AND blocked_id = c.direct_high)
                               OR EXISTS (SELECT 1 FROM blocks WHERE blocker_id = c.direct_high AND blocked_id = c.direct_low))
            AS blocked,
-       s.id AS stored_id, q.id AS reply_to_id, q.seq AS q_seq, q.sender_id AS q_sender_id, q.kind AS q_kind,
-       q.content AS q_content, q.deleted_at AS q_deleted_at";
+       s.id AS stored_id";
 
+/// The columns that are empty unless a send replies.
+const POSTGRES_NO_QUOTE: &str =
+    "NULL::uuid AS reply_to_id, NULL::bigint AS q_seq, NULL::uuid AS q_sender_id, NULL AS q_kind,
+       NULL AS q_content, NULL::bigint AS q_deleted_at";
+const QUOTE: &str = "q.id AS reply_to_id, q.seq AS q_seq, q.sender_id AS q_sender_id, q.kind AS q_kind,
+       q.content AS q_content, q.deleted_at AS q_deleted_at";
 // LIMIT keeps PostgreSQL from joining whole tables with a plan that it made when the tables were small. The order by
 // `temp_id`, which is no equality, keeps it from the primary key: in a small table reading all messages of the
 // conversation seems to cost the same.
-const POSTGRES_JOINS: &str =
-    "FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[]) WITH ORDINALITY AS t(c, u, k, q, n)
+const POSTGRES_JOINS: &str = "FROM (SELECT c, u, convert_from(decode(k, 'hex'), 'UTF8') AS k, q, n
+           FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[]) WITH ORDINALITY AS t(c, u, k, q, n)) t
      LEFT JOIN LATERAL (SELECT * FROM conversations WHERE id = t.c LIMIT 1) c ON TRUE
      LEFT JOIN LATERAL (SELECT * FROM users WHERE id = t.u LIMIT 1) u ON TRUE
      LEFT JOIN LATERAL (
@@ -88,11 +96,33 @@ const POSTGRES_JOINS: &str =
          SELECT id, body_hash FROM messages
          WHERE t.k <> '' AND conversation_id = t.c AND sender_id = t.u AND temp_id >= t.k AND temp_id <= t.k
          ORDER BY temp_id LIMIT 1
-     ) s ON TRUE
-     LEFT JOIN LATERAL (
+     ) s ON TRUE";
+const POSTGRES_QUOTE_JOIN: &str = "LEFT JOIN LATERAL (
          SELECT * FROM messages
          WHERE t.q <> '00000000-0000-0000-0000-000000000000' AND conversation_id = t.c AND id = t.q LIMIT 1
      ) q ON TRUE";
+
+/// The statements that read the state of a batch: one for batches without replies and mentions, which are most, and one
+/// for all others. A part of a statement costs PostgreSQL time even if it has nothing to read.
+pub const PREPARED: [&PreparedStatement; 2] = [
+    &PreparedStatement {
+        name: "read_plain_sends",
+        types: "uuid[], uuid[], text[], uuid[]",
+        text: || format!("SELECT t.n - 1 AS n, {COLUMNS}, {POSTGRES_HASH}, {POSTGRES_NO_QUOTE} {POSTGRES_JOINS}"),
+    },
+    &PreparedStatement {
+        name: "read_sends",
+        types: "uuid[], uuid[], text[], uuid[], uuid[], text[]",
+        text: || {
+            format!(
+                "SELECT t.n - 1 AS n, {COLUMNS}, {POSTGRES_HASH}, {QUOTE} {POSTGRES_JOINS} {POSTGRES_QUOTE_JOIN}
+                 UNION ALL SELECT -t.n, {NAME_COLUMNS} {POSTGRES_NAMES}"
+            )
+        },
+    },
+];
+const POSTGRES_HASH: &str = "encode(s.body_hash, 'hex') AS body_hash";
+
 const SQLITE_JOINS: &str = "FROM jsonb_each($1) AS t
      LEFT JOIN conversations c ON c.id = unhex(t.value ->> 0)
      LEFT JOIN users u ON u.id = unhex(t.value ->> 1)
@@ -104,7 +134,8 @@ const SQLITE_JOINS: &str = "FROM jsonb_each($1) AS t
      LEFT JOIN messages q ON q.conversation_id = unhex(t.value ->> 0) AND q.id = unhex(t.value ->> 3)";
 
 /// The rows of `t` here are a conversation and a name each.
-const POSTGRES_NAMES: &str = "FROM unnest($5::uuid[], $6::text[]) WITH ORDINALITY AS t(c, k, n)
+const POSTGRES_NAMES: &str = "FROM (SELECT c, convert_from(decode(k, 'hex'), 'UTF8') AS k, n
+           FROM unnest($5::uuid[], $6::text[]) WITH ORDINALITY AS t(c, k, n)) t
      CROSS JOIN LATERAL (SELECT id FROM users WHERE username_key = t.k AND status <> 'deleted' LIMIT 1) u
      CROSS JOIN LATERAL (
          SELECT 1 FROM participants WHERE conversation_id = t.c AND user_id = u.id AND left_at IS NULL LIMIT 1
@@ -118,16 +149,55 @@ const SQLITE_NAMES: &str = "FROM jsonb_each($2) AS t
 const NAME_COLUMNS: &str =
     "u.id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL";
 
-/// Reads the state for a batch of sends, and the users with the names of its texts. The calling function has locked the
-/// conversations.
-pub async fn read_batch(
-    conn: &impl ConnectionTrait,
+/// Locks conversations, and then reads the state for a batch of sends to them and the users with the names of its
+/// texts. On PostgreSQL this is one round trip, and each of the two statements sees the commits before it.
+pub async fn lock_and_read_batch(
+    conn: &Transaction,
+    mode: LockMode,
+    ids: &[ConversationId],
     queries: &[SendQuery<'_>],
     names: &[NameKey],
-) -> Result<BatchState, DbErr> {
+) -> Result<(Vec<(ConversationId, LockedConversation)>, BatchState), DbErr> {
+    if dialect::is_postgres(conn) {
+        let (locked, results) =
+            locks::lock_conversations_and_read(conn, mode, ids, vec![read_call(queries, names)]).await?;
+        return Ok((locked, batch_state(queries, names, &results.into_iter().flatten().collect::<Vec<_>>())?));
+    }
+    let locked = locks::lock_conversations(conn, mode, ids).await?;
+    Ok((locked, read_batch(conn, queries, names).await?))
+}
+
+/// Reads the state for a batch of sends, and the users with the names of its texts. The calling function has locked the
+/// conversations.
+pub async fn read_batch(conn: &Transaction, queries: &[SendQuery<'_>], names: &[NameKey]) -> Result<BatchState, DbErr> {
     if queries.is_empty() {
         return Ok(BatchState::default());
     }
+    let rows = if dialect::is_postgres(conn) {
+        conn.query_prepared(&[read_call(queries, names)]).await?.into_iter().flatten().collect()
+    } else {
+        dialect::all(conn, sqlite_statement(conn, queries, names)).await?
+    };
+    batch_state(queries, names, &rows)
+}
+
+/// Returns the call that reads the state on PostgreSQL.
+fn read_call(queries: &[SendQuery<'_>], names: &[NameKey]) -> PreparedCall {
+    let mut arguments = vec![
+        Argument::Uuids(queries.iter().map(|query| query.conversation_id.0).collect()),
+        Argument::Uuids(queries.iter().map(|query| query.sender_id.0).collect()),
+        Argument::Hexes(queries.iter().map(|query| Hex::encode_text(query.temp_id.map(TempId::as_str))).collect()),
+        Argument::Uuids(queries.iter().map(|query| query.reply_to_id.map_or(Uuid::nil(), |id| id.0)).collect()),
+    ];
+    if names.is_empty() && queries.iter().all(|query| query.reply_to_id.is_none()) {
+        return PreparedCall { statement: PREPARED[0], arguments };
+    }
+    arguments.push(Argument::Uuids(names.iter().map(|(conversation, _)| conversation.0).collect()));
+    arguments.push(Argument::Hexes(names.iter().map(|(_, name)| Hex::encode_text(Some(name))).collect()));
+    PreparedCall { statement: PREPARED[1], arguments }
+}
+
+fn sqlite_statement(conn: &impl ConnectionTrait, queries: &[SendQuery<'_>], names: &[NameKey]) -> Statement {
     let columns = vec![
         Column::Uuid(queries.iter().map(|query| query.conversation_id.0).collect()),
         Column::Uuid(queries.iter().map(|query| query.sender_id.0).collect()),
@@ -135,29 +205,26 @@ pub async fn read_batch(
         Column::Uuid(queries.iter().map(|query| query.reply_to_id.map_or(Uuid::nil(), |id| id.0)).collect()),
     ];
     let mut values = dialect::rows(conn, columns);
-    let (mut postgres_names, mut sqlite_names) = (String::new(), String::new());
+    let mut text =
+        format!("SELECT t.key AS n, {COLUMNS}, lower(hex(s.body_hash)) AS body_hash, {QUOTE} {SQLITE_JOINS}");
     if !names.is_empty() {
-        postgres_names = format!("UNION ALL SELECT -t.n, {NAME_COLUMNS} {POSTGRES_NAMES}");
-        sqlite_names = format!("UNION ALL SELECT -1 - t.key, {NAME_COLUMNS} {SQLITE_NAMES}");
+        text += &format!(" UNION ALL SELECT -1 - t.key, {NAME_COLUMNS} {SQLITE_NAMES}");
         let columns = vec![
             Column::Uuid(names.iter().map(|(conversation, _)| conversation.0).collect()),
             Column::Text(names.iter().map(|(_, name)| name.clone()).collect()),
         ];
         values.extend(dialect::rows(conn, columns));
     }
-    let statement = dialect::statement(
-        conn,
-        &format!(
-            "SELECT t.n - 1 AS n, {COLUMNS}, encode(s.body_hash, 'hex') AS body_hash {POSTGRES_JOINS} {postgres_names}"
-        ),
-        &format!("SELECT t.key AS n, {COLUMNS}, lower(hex(s.body_hash)) AS body_hash {SQLITE_JOINS} {sqlite_names}"),
-        values,
-    );
+    dialect::plain(conn, &text, values)
+}
+
+/// Makes the state from the rows, which come in any order.
+fn batch_state(queries: &[SendQuery<'_>], names: &[NameKey], rows: &[QueryResult]) -> Result<BatchState, DbErr> {
     let mut state = BatchState { sends: vec![SendState::default(); queries.len()], names: HashMap::new() };
-    for row in dialect::all(conn, statement).await? {
+    for row in rows {
         let number: i64 = row.try_get("", "n")?;
         if let Ok(index) = usize::try_from(number) {
-            state.sends[index] = send_state(&row)?;
+            state.sends[index] = send_state(row)?;
         } else {
             // The first name has the number -1.
             let name = &names[usize::try_from(-1 - number).unwrap_or_default()];

@@ -10,7 +10,7 @@ use crate::support::Random;
 use futures_util::future::join;
 use greenroom::domain::caller::Caller;
 use greenroom::domain::codes::Code;
-use greenroom::domain::ids::{ClassId, ConversationId, Seq};
+use greenroom::domain::ids::{ClassId, ConversationId, MessageId, Seq};
 use greenroom::domain::roles::Role;
 use greenroom::error::Error;
 use greenroom::usecases::{conversations, marks, messages};
@@ -344,4 +344,26 @@ async fn lock(test: &TestApp, conversations: &[ConversationId]) -> DatabaseTrans
         format!("SELECT 1 FROM conversations WHERE id IN ({}) ORDER BY id FOR NO KEY UPDATE", ids.join(", "));
     transaction.execute_unprepared(&statement).await.unwrap();
     transaction
+}
+
+/// On PostgreSQL the texts of a lone send are parts of statements, in an encoded form. A long one is a parameter.
+#[test]
+fn the_texts_of_a_lone_send_are_stored_as_they_were_sent() {
+    on_each_database(&async |test: &TestApp| {
+        let (users, groups) = users_and_groups(test, 1).await;
+        let mut quoted = None;
+        let long = "ü".repeat(3_000);
+        for text in ["'); DROP TABLE messages; --", "\\x41 {\"a\",NULL} $1 ${}", "ไทย Việt 🦀", &long] {
+            let temp_id: String = text.chars().take(20).collect();
+            let send = TestSend::new(groups[0], &users[0], text).with_temp_id(&temp_id);
+            let sent = test.send(TestSend { reply_to: quoted, ..send.clone() }).await.unwrap();
+            let seen = messages::get(&test.app, &users[0], sent.message.id).await.unwrap();
+            assert_eq!((seen.content.as_str(), seen.temp_id.as_deref()), (text, Some(temp_id.as_str())));
+            assert_eq!(seen.reply_to.map(|quote| quote.id), quoted);
+            let again = test.send(TestSend { reply_to: quoted, id: MessageId::new(), ..send }).await.unwrap();
+            assert_eq!((again.repeated, again.message.id), (true, sent.message.id));
+            quoted = Some(sent.message.id);
+        }
+        test.check_stored_state().await;
+    });
 }

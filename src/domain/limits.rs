@@ -216,6 +216,8 @@ pub const FLOOD_WINDOW: Duration = Duration::from_secs(10);
 
 /// The number of sends, or of accepted token generations, in one transaction.
 pub const BATCH_SIZE: usize = 256;
+/// The longest time for which a batch of sends waits for more of them under load.
+pub const SEND_GATHER: Duration = Duration::from_micros(500);
 /// The number of sends that are not answered yet. One more gets `unavailable` immediately.
 pub const WRITER_QUEUE: usize = 8192;
 /// The number of marks that wait for the marks writer. One more gets `unavailable` immediately.

@@ -19,6 +19,7 @@ pub mod pages;
 pub mod passwords;
 pub mod presence;
 pub mod read;
+mod send_gather;
 mod send_queue;
 pub mod system_messages;
 pub mod transact;

@@ -1,6 +1,6 @@
 //! The writer of sends: group commit. It takes the sends that queued up during its last commit and commits them in one
-//! transaction. There is no timer and no waiting: under light load a batch is one message, under heavy load up to
-//! [`limits::BATCH_SIZE`].
+//! transaction. Under light load a batch is one message and waits for nothing. Under heavy load it is up to
+//! [`limits::BATCH_SIZE`], and may wait a moment for more sends ([`super::send_gather`]).
 //!
 //! On PostgreSQL further batches commit at the same time while more sends wait than one batch can take. A conversation
 //! is in one batch at a time ([`super::send_queue`]), so its sends are committed in the order in which they came.
@@ -9,6 +9,7 @@
 //! its queue. The second time, they go to a side task with a connection of its own, and later sends to this conversation
 //! wait for that task.
 
+use super::send_gather::{self, Gather};
 use super::send_queue::{QueuedSend, SendQueue};
 use super::transact::{self, AbortReason, Commit};
 use super::typing;
@@ -81,12 +82,14 @@ struct Writer {
     queue: SendQueue<SendJob>,
     /// The conversations whose sends a side task commits.
     side_tasks: HashSet<ConversationId>,
+    gather: Gather,
     side_done: mpsc::UnboundedSender<ConversationId>,
     side_ended: mpsc::UnboundedReceiver<ConversationId>,
 }
 
 /// A batch that has ended: its conversations, and the sends that were not decided.
 struct EndedBatch {
+    sends: usize,
     conversations: Vec<ConversationId>,
     postponed: Vec<SendJob>,
 }
@@ -95,7 +98,7 @@ impl Writer {
     fn new(app: &App, limits: WriterLimits, stats: &Arc<WriterStats>) -> Self {
         let (side_done, side_ended) = mpsc::unbounded_channel();
         let (app, stats, queue) = (app.clone(), stats.clone(), SendQueue::default());
-        Self { app, limits, stats, queue, side_tasks: HashSet::new(), side_done, side_ended }
+        Self { app, limits, stats, queue, side_tasks: HashSet::new(), gather: Gather::default(), side_done, side_ended }
     }
 
     async fn run(mut self, queue: &mut mpsc::UnboundedReceiver<SendJob>) {
@@ -105,7 +108,8 @@ impl Writer {
             while let Ok(job) = queue.try_recv() {
                 self.push(job);
             }
-            if self.may_begin_batch(batches.len()) {
+            let gathers_until = self.gather.waits_until(batches.len(), self.queue.ready(), Instant::now());
+            if gathers_until.is_none() && self.may_begin_batch(batches.len()) {
                 let batch = self.begin_batch();
                 // The first batch runs in this task, so that a lone send changes threads as rarely as possible.
                 let is_first = batches.is_empty();
@@ -117,6 +121,7 @@ impl Writer {
             }
             tokio::select! {
                 Some(ended) = batches.next(), if !batches.is_empty() => self.end_batch(ended),
+                () = send_gather::wait_until(gathers_until) => {}
                 Some(conversation) = self.side_ended.recv() => {
                     self.side_tasks.remove(&conversation);
                     self.queue.end_batch(conversation, std::iter::empty());
@@ -158,12 +163,14 @@ impl Writer {
         conversations.sort_unstable();
         conversations.dedup();
         let (app, stats) = (self.app.clone(), self.stats.clone());
-        Box::pin(async move { EndedBatch { conversations, postponed: commit(&app, &stats, batch).await } })
+        let sends = batch.len();
+        Box::pin(async move { EndedBatch { sends, conversations, postponed: commit(&app, &stats, batch).await } })
     }
 
     /// Puts postponed sends back into the queue. Those whose conversation was locked twice start a side task, which
     /// waits for the lock.
     fn end_batch(&mut self, ended: EndedBatch) {
+        self.gather.end_batch(ended.sends, Instant::now());
         let mut postponed: HashMap<ConversationId, Vec<SendJob>> = HashMap::new();
         for job in ended.postponed {
             postponed.entry(job.send.conversation_id()).or_default().push(job);

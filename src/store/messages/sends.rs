@@ -83,8 +83,8 @@ const QUOTE: &str = "q.id AS reply_to_id, q.seq AS q_seq, q.sender_id AS q_sende
        q.content AS q_content, q.deleted_at AS q_deleted_at";
 // LIMIT keeps PostgreSQL from joining whole tables with a plan that it made when the tables were small. The order by
 // `temp_id`, which is no equality, keeps it from the primary key: in a small table reading all messages of the
-// conversation seems to cost the same.
-const POSTGRES_JOINS: &str = "FROM (SELECT c, u, convert_from(decode(k, 'hex'), 'UTF8') AS k, q, n
+// conversation seems to cost the same. The collation is that of the indexes; convert_from would have another one.
+const POSTGRES_JOINS: &str = "FROM (SELECT c, u, convert_from(decode(k, 'hex'), 'UTF8') COLLATE \"default\" AS k, q, n
            FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[]) WITH ORDINALITY AS t(c, u, k, q, n)) t
      LEFT JOIN LATERAL (SELECT * FROM conversations WHERE id = t.c LIMIT 1) c ON TRUE
      LEFT JOIN LATERAL (SELECT * FROM users WHERE id = t.u LIMIT 1) u ON TRUE
@@ -134,7 +134,7 @@ const SQLITE_JOINS: &str = "FROM jsonb_each($1) AS t
      LEFT JOIN messages q ON q.conversation_id = unhex(t.value ->> 0) AND q.id = unhex(t.value ->> 3)";
 
 /// The rows of `t` here are a conversation and a name each.
-const POSTGRES_NAMES: &str = "FROM (SELECT c, convert_from(decode(k, 'hex'), 'UTF8') AS k, n
+const POSTGRES_NAMES: &str = "FROM (SELECT c, convert_from(decode(k, 'hex'), 'UTF8') COLLATE \"default\" AS k, n
            FROM unnest($5::uuid[], $6::text[]) WITH ORDINALITY AS t(c, k, n)) t
      CROSS JOIN LATERAL (SELECT id FROM users WHERE username_key = t.k AND status <> 'deleted' LIMIT 1) u
      CROSS JOIN LATERAL (

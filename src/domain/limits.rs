@@ -128,6 +128,10 @@ pub const HEAD_BYTES: usize = 16 * 1024;
 /// The number of bytes of a connection that are read before the framework processes them. It is the first size of the
 /// buffer of the framework.
 pub const READ_STEP_BYTES: usize = 8 * 1024;
+/// The number of bytes that are read from a WebSocket at a time.
+pub const SOCKET_READ_BYTES: usize = 4 * 1024;
+/// While so many bytes wait to be written to a WebSocket, its actor does not run.
+pub const WRITE_BUFFER_BYTES: usize = 32 * 1024;
 /// If the head of a request is not complete after this time, the answer is 408 and the connection closes.
 pub const HEAD_DEADLINE: Duration = Duration::from_secs(10);
 /// If the body of a request is not complete after this time, the request fails, so that a client cannot keep a

@@ -34,6 +34,7 @@ pub mod server;
 pub mod settings;
 pub mod statistics;
 pub mod typing;
+pub mod upgrade;
 pub mod users;
 pub mod ws;
 

@@ -3,17 +3,19 @@
 
 use super::connections::Connections;
 use super::paced_connection::PacedConnection;
+use super::upgrade::{self, Successor};
 use super::{HttpServices, service};
 use crate::domain::limits;
 use actix_http::HttpService;
 use actix_server::Server;
-use actix_service::{ServiceFactoryExt, fn_service, map_config};
+use actix_service::{Service, ServiceFactory, ServiceFactoryExt, apply_fn_factory, fn_factory, fn_service, map_config};
 use actix_web::Error;
 use actix_web::dev::AppConfig;
 use actix_web::rt::net::TcpStream;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::rc::Rc;
 
 /// Starts the server at `address`, with at most `max_connections` connections at a time. Returns the server and the
 /// address that it listens at. When the server stops, calls in progress have [`limits::SHUTDOWN_TIMEOUT`] to end.
@@ -34,7 +36,9 @@ pub fn listen(
     let stopping = builder.graceful_shutdown_signal();
     let builder = builder.listen("http", listener, move || {
         let (connections, stopping) = (connections.clone(), stopping.clone());
-        let app = map_config(service(services.clone()), |()| AppConfig::default());
+        let app =
+            || map_config(service(services.clone()), |()| AppConfig::default()).map_err(|e: Error| e.error_response());
+        let for_upgrades = app();
         let http = HttpService::build()
             .keep_alive(limits::KEEP_ALIVE)
             .client_request_timeout(limits::HEAD_DEADLINE)
@@ -48,12 +52,24 @@ pub fn listen(
                 set_options(connection.tcp());
                 data.insert(connections.open(connection.tcp(), connection.head_progress().clone()));
             })
-            .h1(app.map_err(|error: Error| error.error_response()));
-        fn_service(async |stream: TcpStream| {
-            let peer = stream.peer_addr().ok();
-            Ok((PacedConnection::new(stream), peer))
+            .upgrade(fn_factory(move || {
+                let app = for_upgrades.new_service(());
+                async move {
+                    let app = Rc::new(app.await?);
+                    Ok::<_, ()>(fn_service(move |request| upgrade::answer(app.clone(), request)))
+                }
+            }))
+            .h1(app());
+        apply_fn_factory(http, |stream: TcpStream, http| {
+            let (peer, successor) = (stream.peer_addr().ok(), Successor::default());
+            // The state of the framework is larger than that of a WebSocket. It is in a box, so that it can be freed.
+            let call = Box::pin(http.call((PacedConnection::new(stream, successor.clone()), peer)));
+            async move {
+                call.await?;
+                successor.run().await;
+                Ok(())
+            }
         })
-        .and_then(http)
     })?;
     Ok((builder.run(), address))
 }

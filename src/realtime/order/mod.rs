@@ -100,9 +100,9 @@ impl<H: Clone> Order<H> {
         self.ring.age();
     }
 
-    /// Returns whether the stream has no subscribers.
-    pub fn is_empty(&self) -> bool {
-        self.subscribers.is_empty()
+    /// Returns the number of subscribers.
+    pub fn subscriber_count(&self) -> usize {
+        self.subscribers.len()
     }
 
     /// Returns whether the room misses an event that exists, and does not read it at this moment.

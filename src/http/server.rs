@@ -13,6 +13,7 @@ use actix_web::Error;
 use actix_web::dev::AppConfig;
 use actix_web::rt::net::TcpStream;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use std::cell::RefCell;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
@@ -36,9 +37,11 @@ pub fn listen(
     let stopping = builder.graceful_shutdown_signal();
     let builder = builder.listen("http", listener, move || {
         let (connections, stopping) = (connections.clone(), stopping.clone());
-        let app =
-            || map_config(service(services.clone()), |()| AppConfig::default()).map_err(|e: Error| e.error_response());
-        let for_upgrades = app();
+        let app = map_config(service(services.clone()), |()| AppConfig::default());
+        let app = app.map_err(|error: Error| error.error_response());
+        // Requests that ask for another protocol use the same instance as all others.
+        let shared = Rc::new(RefCell::new(None));
+        let for_upgrades = shared.clone();
         let http = HttpService::build()
             .keep_alive(limits::KEEP_ALIVE)
             .client_request_timeout(limits::HEAD_DEADLINE)
@@ -52,14 +55,18 @@ pub fn listen(
                 set_options(connection.tcp());
                 data.insert(connections.open(connection.tcp(), connection.head_progress().clone()));
             })
-            .upgrade(fn_factory(move || {
-                let app = for_upgrades.new_service(());
-                async move {
-                    let app = Rc::new(app.await?);
-                    Ok::<_, ()>(fn_service(move |request| upgrade::answer(app.clone(), request)))
-                }
+            .upgrade(fn_service(move |request| {
+                let app = for_upgrades.borrow().clone();
+                upgrade::answer(app.expect("the service exists before a request"), request)
             }))
-            .h1(app());
+            .h1(fn_factory(move || {
+                let (creation, shared) = (app.new_service(()), shared.clone());
+                async move {
+                    let app = Rc::new(creation.await?);
+                    shared.replace(Some(app.clone()));
+                    Ok::<_, ()>(app)
+                }
+            }));
         apply_fn_factory(http, |stream: TcpStream, http| {
             let (peer, successor) = (stream.peer_addr().ok(), Successor::default());
             // The state of the framework is larger than that of a WebSocket. It is in a box, so that it can be freed.

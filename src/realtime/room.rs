@@ -89,7 +89,7 @@ impl Room {
             });
             self.ring_timer = Some(timer);
         }
-        if self.order.subscriber_count() > 0 {
+        if !self.order.is_empty() {
             if let Some(timer) = self.idle_timer.take() {
                 ctx.cancel_future(timer);
             }

@@ -100,6 +100,11 @@ impl<H: Clone> Order<H> {
         self.ring.age();
     }
 
+    /// Returns whether the stream has no subscribers.
+    pub fn is_empty(&self) -> bool {
+        self.subscribers.is_empty()
+    }
+
     /// Returns the number of subscribers.
     pub fn subscriber_count(&self) -> usize {
         self.subscribers.len()

@@ -196,3 +196,71 @@ impl<T: std::ops::Deref<Target = TcpStream> + Unpin> Stream for ReceivedBytes<T>
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::body::BodyStream;
+    use futures_util::StreamExt;
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpListener;
+
+    const CHUNK_BYTES: usize = 1000;
+    const CHUNKS: usize = 4000;
+    const KERNEL_BUFFER_BYTES: usize = 16 * 1024;
+
+    /// Returns both ends of a connection for which the kernel holds few bytes.
+    async fn connection() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        SockRef::from(&listener).set_recv_buffer_size(KERNEL_BUFFER_BYTES).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (client, server) = tokio::join!(TcpStream::connect(address), listener.accept());
+        let (client, (server, _)) = (client.unwrap(), server.unwrap());
+        SockRef::from(&client).set_send_buffer_size(KERNEL_BUFFER_BYTES).unwrap();
+        (client, server)
+    }
+
+    #[actix_web::test]
+    async fn all_bytes_arrive_in_order_and_the_body_waits_for_the_reader() {
+        let (sender, mut reader) = connection().await;
+        let (produced, most_waiting, received) = (Cell::new(0), Cell::new(0), Cell::new(0));
+        let chunks = futures_util::stream::iter(0..CHUNKS).map(|number| {
+            produced.set(produced.get() + CHUNK_BYTES);
+            most_waiting.set(most_waiting.get().max(produced.get() - received.get()));
+            Ok::<_, io::Error>(Bytes::from(vec![number as u8; CHUNK_BYTES]))
+        });
+        let unsent = Unsent { first: Bytes::from_static(b"head"), more: VecDeque::new(), bytes: 0 };
+        let send = async {
+            send_body(&sender, BodyStream::new(chunks), None, unsent).await.unwrap();
+            SockRef::from(&sender).shutdown(Shutdown::Write).unwrap();
+        };
+        let read = async {
+            let (mut bytes, mut buffer) = (Vec::new(), [0; CHUNK_BYTES]);
+            loop {
+                let count = reader.read(&mut buffer).await.unwrap();
+                if count == 0 {
+                    return bytes;
+                }
+                bytes.extend_from_slice(&buffer[..count]);
+                received.set(bytes.len());
+                // The sender runs in between, as often as it can.
+                tokio::task::yield_now().await;
+            }
+        };
+        let ((), bytes) = tokio::join!(send, read);
+        let expected = (0..CHUNKS).flat_map(|number| vec![number as u8; CHUNK_BYTES]);
+        assert!(bytes.into_iter().eq(b"head".iter().copied().chain(expected)));
+        // The kernel uses twice the size that was asked for, on each side.
+        let bound = limits::WRITE_BUFFER_BYTES + CHUNK_BYTES + 4 * KERNEL_BUFFER_BYTES;
+        assert!(most_waiting.get() < 2 * bound, "{} bytes waited", most_waiting.get());
+    }
+
+    #[actix_web::test]
+    async fn a_connection_that_the_client_ends_ends_the_body() {
+        let (sender, reader) = connection().await;
+        drop(reader);
+        let chunks = futures_util::stream::repeat_with(|| Ok::<_, io::Error>(Bytes::from_static(&[0; CHUNK_BYTES])));
+        let unsent = Unsent { first: Bytes::new(), more: VecDeque::new(), bytes: 0 };
+        assert!(send_body(&sender, BodyStream::new(chunks), None, unsent).await.is_err());
+    }
+}

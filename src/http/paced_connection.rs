@@ -4,7 +4,7 @@
 //! Without it, the framework reads up to 128 KiB before it looks at the head of a request, and hundreds of connections
 //! would need that memory at the same time.
 
-use super::upgrade::Successor;
+use super::successor::Successor;
 use crate::domain::limits;
 use actix_web::rt::net::{ActixStream, Ready, TcpStream};
 use std::io::{self, IoSlice};

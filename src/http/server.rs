@@ -3,7 +3,8 @@
 
 use super::connections::Connections;
 use super::paced_connection::PacedConnection;
-use super::upgrade::{self, Successor};
+use super::successor::Successor;
+use super::upgrade;
 use super::{HttpServices, service};
 use crate::domain::limits;
 use actix_http::HttpService;

@@ -17,7 +17,6 @@ use actix_web::rt::net::TcpStream;
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::Stream;
 use socket2::SockRef;
-use std::cell::Cell;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
@@ -25,23 +24,6 @@ use std::net::Shutdown;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-
-/// What the task of a connection does after the framework has handed the connection over. Empty until then.
-#[derive(Clone, Default)]
-pub struct Successor(Rc<Cell<Option<Pin<Box<dyn Future<Output = ()>>>>>>);
-
-impl Successor {
-    fn set(&self, next: impl Future<Output = ()> + 'static) {
-        self.0.set(Some(Box::pin(next)));
-    }
-
-    /// Runs what was set. The state of the framework must be dropped before.
-    pub async fn run(self) {
-        if let Some(next) = self.0.take() {
-            next.await;
-        }
-    }
-}
 
 /// Answers a request that asks for another protocol, with the same service as all other requests. If the service does
 /// not accept the other protocol, the connection ends after the answer, because the client may go on in that protocol.
@@ -202,6 +184,7 @@ mod tests {
     use super::*;
     use actix_web::body::BodyStream;
     use futures_util::StreamExt;
+    use std::cell::Cell;
     use tokio::io::AsyncReadExt;
     use tokio::net::TcpListener;
 

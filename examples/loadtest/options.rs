@@ -149,6 +149,10 @@ pub struct RoomOptions {
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub window: u32,
 
+    /// Broadcasts a second, due at even intervals, instead of a window.
+    #[arg(long, conflicts_with = "window", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub rate: Option<u32>,
+
     /// Characters of a message.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub size: u32,

@@ -66,7 +66,10 @@ pub async fn run(target: &mut Target, options: &Options, load: &RoomOptions) -> 
     let mut tasks = vec![tokio::task::spawn_local(send_and_receive(
         sender,
         frame,
-        u64::from(load.window),
+        match load.rate {
+            Some(rate) => Pace::Interval(1_000_000_000 / u64::from(rate)),
+            None => Pace::Window(u64::from(load.window)),
+        },
         Rc::clone(&broadcasts),
         Rc::clone(&counters),
         finished.clone(),
@@ -90,7 +93,8 @@ pub async fn run(target: &mut Target, options: &Options, load: &RoomOptions) -> 
     let mut report = Report::new("room");
     report.add("users", load.users);
     report.add("sockets", socket_count);
-    report.add("window", load.window);
+    report.add("window", load.rate.is_none().then_some(load.window));
+    report.add("rate_wanted", load.rate);
     report.add("content_characters", load.size);
     report.add("fresh_start", restarted);
     report.add("seconds", options.seconds);
@@ -104,19 +108,49 @@ pub async fn run(target: &mut Target, options: &Options, load: &RoomOptions) -> 
     Ok(report)
 }
 
-/// Keeps `window` broadcasts under way, and receives them like the other sockets.
+/// When the sender sends its next broadcast.
+#[derive(Clone, Copy)]
+enum Pace {
+    /// When fewer than so many are under way.
+    Window(u64),
+    /// When so many nanoseconds have passed since the one before was due.
+    Interval(u64),
+}
+
+impl Pace {
+    /// Returns the time at which the next broadcast is due, if it may be sent now.
+    fn due(self, broadcasts: &Broadcasts, sent: u64) -> Option<u64> {
+        let now = broadcasts.clock.now();
+        match self {
+            Self::Window(window) => (sent < broadcasts.complete_count.get() + window).then_some(now),
+            Self::Interval(interval) => Some(sent * interval).filter(|due| *due <= now),
+        }
+    }
+
+    /// Waits until a broadcast is due, if this depends on the time only.
+    async fn wait(self, clock: Clock, sent: u64) {
+        match self {
+            Self::Window(_) => std::future::pending().await,
+            Self::Interval(interval) => tokio::time::sleep_until(clock.instant(sent * interval)).await,
+        }
+    }
+}
+
+/// Sends broadcasts at a pace, and receives them like the other sockets.
 async fn send_and_receive(
     mut socket: Socket,
     frame: String,
-    window: u64,
+    pace: Pace,
     broadcasts: Rc<Broadcasts>,
     counters: Rc<Counters>,
     mut finished: watch::Receiver<bool>,
 ) {
     let mut last_rev = None;
     loop {
-        while !broadcasts.clock.is_over() && counters.sent.get() < broadcasts.complete_count.get() + window {
-            broadcasts.sent_at.borrow_mut().push(broadcasts.clock.now());
+        while !broadcasts.clock.is_over()
+            && let Some(due) = pace.due(&broadcasts, counters.sent.get())
+        {
+            broadcasts.sent_at.borrow_mut().push(due);
             broadcasts.receivers.borrow_mut().push(0);
             socket.send_buffer().text(&frame);
             Counters::add(&counters.sent);
@@ -124,6 +158,7 @@ async fn send_and_receive(
         let outcome = tokio::select! {
             ready = socket.ready() => ready.and_then(|()| broadcasts.read(&mut socket, &mut last_rev, &counters)),
             () = broadcasts.completed.notified() => Ok(()),
+            () = pace.wait(broadcasts.clock, counters.sent.get()), if !broadcasts.clock.is_over() => Ok(()),
             _ = finished.changed() => return,
         };
         if let Err(error) = outcome {

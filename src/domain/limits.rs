@@ -128,6 +128,10 @@ pub const HEAD_BYTES: usize = 16 * 1024;
 /// The number of bytes of a connection that are read before the framework processes them. It is the first size of the
 /// buffer of the framework.
 pub const READ_STEP_BYTES: usize = 8 * 1024;
+/// The number of bytes that are read from a WebSocket at a time.
+pub const SOCKET_READ_BYTES: usize = 4 * 1024;
+/// While so many bytes wait to be written to a WebSocket, its actor does not run.
+pub const WRITE_BUFFER_BYTES: usize = 32 * 1024;
 /// If the head of a request is not complete after this time, the answer is 408 and the connection closes.
 pub const HEAD_DEADLINE: Duration = Duration::from_secs(10);
 /// If the body of a request is not complete after this time, the request fails, so that a client cannot keep a
@@ -284,6 +288,11 @@ pub const RING_BYTES: usize = 256 * 1024;
 pub const PENDING_EVENTS: usize = 1024;
 /// The interval at which a ring drops old events. An event stays in the ring for one to two intervals.
 pub const RING_ROUND: Duration = Duration::from_mins(1);
+/// A room with at least so many sessions on a node gathers events while it is busy.
+pub const GATHER_SESSIONS: usize = 300;
+/// A busy room broadcasts at most once in this time, so an event waits no longer. A room that has not broadcast for this
+/// time does not wait.
+pub const GATHER_TIME: Duration = Duration::from_millis(5);
 /// A gap in a room waits this long for late events before the room reads the log.
 pub const GAP_WAIT: Duration = Duration::from_millis(20);
 /// The interval at which the catch-up reads the log for events that were not delivered.

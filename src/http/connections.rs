@@ -17,6 +17,7 @@ use socket2::{SockRef, Socket};
 use std::collections::HashMap;
 use std::net::Shutdown;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -65,8 +66,9 @@ pub struct ConnectionEntry {
     head_progress: Arc<HeadProgress>,
 }
 
-/// Counts a call as in progress until this is dropped, after the body of the answer.
-struct CallGuard(Connections, u64);
+/// Counts a call as in progress until this is dropped, after the body of the answer. It keeps the entry of the
+/// connection, because the framework does not serve a WebSocket as long as its body lasts.
+struct CallGuard(Rc<ConnectionEntry>);
 
 impl Connections {
     /// Returns an empty table for at most `max` connections.
@@ -75,7 +77,7 @@ impl Connections {
     }
 
     /// Adds a new connection. `head_progress` counts its bytes before the first call.
-    pub fn open(&self, stream: &TcpStream, head_progress: Arc<HeadProgress>) -> ConnectionEntry {
+    pub fn open(&self, stream: &TcpStream, head_progress: Arc<HeadProgress>) -> Rc<ConnectionEntry> {
         let mut table = self.lock_table();
         table.opened += 1;
         table.count += 1;
@@ -89,7 +91,7 @@ impl Connections {
             table.warned_at = Some(Instant::now());
             tracing::warn!(connections = table.count, "all connections are in use; new ones wait until others end");
         }
-        ConnectionEntry { connections: self.clone(), number, head_progress }
+        Rc::new(ConnectionEntry { connections: self.clone(), number, head_progress })
     }
 
     /// Closes connections that have had no call for too long. The function never returns.
@@ -112,7 +114,7 @@ impl Connections {
 
     /// Stops reading from the client of `req`. Its connection ends as soon as the answer is sent.
     pub fn stop_reading(req: &HttpRequest) {
-        let Some(entry) = req.conn_data::<ConnectionEntry>() else { return };
+        let Some(entry) = req.conn_data::<Rc<ConnectionEntry>>() else { return };
         // An error means that the connection has ended meanwhile.
         entry.connections.update(entry.number, |entry| drop(entry.close_handle.shutdown(Shutdown::Read)));
     }
@@ -137,16 +139,16 @@ impl Drop for ConnectionEntry {
 }
 
 impl CallGuard {
-    fn new(entry: &ConnectionEntry) -> Self {
+    fn new(entry: &Rc<ConnectionEntry>) -> Self {
         entry.head_progress.complete();
         entry.connections.update(entry.number, |entry| entry.calls += 1);
-        Self(entry.connections.clone(), entry.number)
+        Self(entry.clone())
     }
 }
 
 impl Drop for CallGuard {
     fn drop(&mut self) {
-        self.0.update(self.1, |entry| {
+        self.0.connections.update(self.0.number, |entry| {
             entry.calls -= 1;
             entry.idle_since = Instant::now();
         });
@@ -158,10 +160,10 @@ pub async fn count_call<B: MessageBody>(
     req: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<CountedBody<B>>, actix_web::Error> {
-    let call = req.request().conn_data::<ConnectionEntry>().map(CallGuard::new);
+    let call = req.request().conn_data::<Rc<ConnectionEntry>>().map(CallGuard::new);
     let answer = next.call(req).await?;
     if answer.status() == StatusCode::SWITCHING_PROTOCOLS
-        && let Some(entry) = answer.request().conn_data::<ConnectionEntry>()
+        && let Some(entry) = answer.request().conn_data::<Rc<ConnectionEntry>>()
     {
         // The session closes the connection from now on, so the second handle is not needed.
         entry.connections.lock_table().http.remove(&entry.number);

@@ -34,7 +34,9 @@ pub mod routes;
 pub mod server;
 pub mod settings;
 pub mod statistics;
+pub mod successor;
 pub mod typing;
+pub mod upgrade;
 pub mod users;
 pub mod ws;
 

@@ -4,6 +4,7 @@
 //! Without it, the framework reads up to 128 KiB before it looks at the head of a request, and hundreds of connections
 //! would need that memory at the same time.
 
+use super::successor::Successor;
 use crate::domain::limits;
 use actix_web::rt::net::{ActixStream, Ready, TcpStream};
 use std::io::{self, IoSlice};
@@ -63,12 +64,19 @@ pub struct PacedConnection {
     head_progress: Arc<HeadProgress>,
     /// The number of bytes that were read since the last `Pending`.
     step_bytes: usize,
+    successor: Successor,
 }
 
 impl PacedConnection {
-    /// Creates the paced connection from a connection that was just accepted.
-    pub fn new(tcp: TcpStream) -> Self {
-        Self { tcp, head_progress: Arc::default(), step_bytes: 0 }
+    /// Creates the paced connection from a connection that was just accepted. `successor` is for the time after the
+    /// framework.
+    pub fn new(tcp: TcpStream, successor: Successor) -> Self {
+        Self { tcp, head_progress: Arc::default(), step_bytes: 0, successor }
+    }
+
+    /// Returns the TCP connection, and what its task does when the framework does not serve it any more.
+    pub fn into_parts(self) -> (TcpStream, Successor) {
+        (self.tcp, self.successor)
     }
 
     /// Returns the TCP connection.

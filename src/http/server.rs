@@ -3,17 +3,21 @@
 
 use super::connections::Connections;
 use super::paced_connection::PacedConnection;
+use super::successor::Successor;
+use super::upgrade;
 use super::{HttpServices, service};
 use crate::domain::limits;
 use actix_http::HttpService;
 use actix_server::Server;
-use actix_service::{ServiceFactoryExt, fn_service, map_config};
+use actix_service::{Service, ServiceFactory, ServiceFactoryExt, apply_fn_factory, fn_factory, fn_service, map_config};
 use actix_web::Error;
 use actix_web::dev::AppConfig;
 use actix_web::rt::net::TcpStream;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use std::cell::RefCell;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::rc::Rc;
 
 /// Starts the server at `address`, with at most `max_connections` connections at a time. Returns the server and the
 /// address that it listens at. When the server stops, calls in progress have [`limits::SHUTDOWN_TIMEOUT`] to end.
@@ -35,6 +39,10 @@ pub fn listen(
     let builder = builder.listen("http", listener, move || {
         let (connections, stopping) = (connections.clone(), stopping.clone());
         let app = map_config(service(services.clone()), |()| AppConfig::default());
+        let app = app.map_err(|error: Error| error.error_response());
+        // Requests that ask for another protocol use the same instance as all others.
+        let shared = Rc::new(RefCell::new(None));
+        let for_upgrades = shared.clone();
         let http = HttpService::build()
             .keep_alive(limits::KEEP_ALIVE)
             .client_request_timeout(limits::HEAD_DEADLINE)
@@ -48,12 +56,28 @@ pub fn listen(
                 set_options(connection.tcp());
                 data.insert(connections.open(connection.tcp(), connection.head_progress().clone()));
             })
-            .h1(app.map_err(|error: Error| error.error_response()));
-        fn_service(async |stream: TcpStream| {
-            let peer = stream.peer_addr().ok();
-            Ok((PacedConnection::new(stream), peer))
+            .upgrade(fn_service(move |request| {
+                let app = for_upgrades.borrow().clone();
+                upgrade::answer(app.expect("the service exists before a request"), request)
+            }))
+            .h1(fn_factory(move || {
+                let (creation, shared) = (app.new_service(()), shared.clone());
+                async move {
+                    let app = Rc::new(creation.await?);
+                    shared.replace(Some(app.clone()));
+                    Ok::<_, ()>(app)
+                }
+            }));
+        apply_fn_factory(http, |stream: TcpStream, http| {
+            let (peer, successor) = (stream.peer_addr().ok(), Successor::default());
+            // The state of the framework is larger than that of a WebSocket. It is in a box, so that it can be freed.
+            let call = Box::pin(http.call((PacedConnection::new(stream, successor.clone()), peer)));
+            async move {
+                call.await?;
+                successor.run().await;
+                Ok(())
+            }
         })
-        .and_then(http)
     })?;
     Ok((builder.run(), address))
 }

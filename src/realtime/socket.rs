@@ -79,7 +79,7 @@ impl Socket {
     }
 
     fn text(&mut self, bytes: &[u8], ctx: &mut WebsocketContext<Self>) {
-        // Copy the text: a slice would keep the whole read buffer in memory while it waits.
+        // Copy the text: a slice would keep everything that was read with it in memory while it waits.
         match std::str::from_utf8(bytes) {
             Ok(text) => self.send_to_session(FromTransport::Text(ByteString::from(text)), ctx),
             Err(_) => self.refuse(Error::invalid_request("Text must be UTF-8."), Some(Close::BadText), ctx),
@@ -171,7 +171,7 @@ impl StreamHandler<Result<Message, ProtocolError>> for Socket {
             Ok(Message::Binary(_)) => self.binary(ctx),
             Ok(Message::Continuation(item)) => self.fragment(item, ctx),
             Ok(Message::Ping(payload)) => {
-                // Copy the payload, because it is a slice of the read buffer and would keep the whole buffer in memory.
+                // Copy the payload, because it is a slice and would keep everything that was read with it in memory.
                 let answer = Some(Bytes::copy_from_slice(&payload));
                 self.send_to_session(FromTransport::Control { answer }, ctx);
             }

@@ -1,4 +1,4 @@
-//! The server and its connections: memory, descriptors, slow and silent clients, proxies, and old versions of
+//! The server and its connections: memory, descriptors, slow and silent clients, upgrades, proxies, and old versions of
 //! protocols.
 
 mod connection_limits;
@@ -7,3 +7,4 @@ mod protocol_versions;
 mod proxy;
 mod refusals;
 mod silent_clients;
+mod upgrades;

@@ -9,6 +9,7 @@
 use crate::domain::ids::{ClassId, ConversationId, Rev, Seq, UserId};
 use crate::domain::roles::ConversationKind;
 use crate::domain::time::Timestamp;
+use crate::store::bound_rows::RowsTemplate;
 use crate::store::db::transaction::Transaction;
 use crate::store::dialect::{self, ABSENT, Column};
 use crate::store::table_write::TableWrite;
@@ -77,7 +78,7 @@ pub fn prepare_on_postgres() -> String {
 impl LockStatement {
     async fn run(&self, conn: &Transaction, ids: &[Uuid]) -> Result<Vec<QueryResult>, DbErr> {
         if !dialect::is_postgres(conn) {
-            return dialect::all(conn, dialect::over_ids(conn, self.text, ids, vec![])).await;
+            return dialect::all(conn, dialect::over_few_ids(conn, self.text, ids)).await;
         }
         let ids_text = ids.iter().map(Uuid::to_string).collect::<Vec<_>>().join(",");
         let call = format!("EXECUTE {} ('{{{ids_text}}}')", self.name);
@@ -161,11 +162,12 @@ pub fn update_conversation_heads(conversations: &[(ConversationId, &LockedConver
          FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])
               AS t(id, s, n, r, m, p, a)
          WHERE c.id = t.id",
-        sqlite:
-            "UPDATE conversations SET last_seq = t.value ->> 1, last_count = t.value ->> 2, last_rev = t.value ->> 3,
-                last_message_at = COALESCE(NULLIF(t.value ->> 4, -1), last_message_at), member_count = t.value ->> 5,
-                all_mentioned_at = NULLIF(t.value ->> 6, -1)
-         FROM jsonb_each($1) AS t WHERE conversations.id = unhex(t.value ->> 0)",
+        sqlite: RowsTemplate::Statement(
+            "UPDATE conversations SET last_seq = $2, last_count = $3, last_rev = $4,
+                last_message_at = COALESCE(NULLIF($5, -1), last_message_at), member_count = $6,
+                all_mentioned_at = NULLIF($7, -1)
+             WHERE id = $1",
+        ),
         columns,
         scalars: Vec::new(),
     })
@@ -182,7 +184,7 @@ pub fn update_user_heads(revs: &[(UserId, Rev)]) -> Option<TableWrite> {
     ];
     Some(TableWrite {
         postgres: "UPDATE users u SET last_rev = t.r FROM unnest($1::uuid[], $2::bigint[]) AS t(id, r) WHERE u.id = t.id",
-        sqlite: "UPDATE users SET last_rev = t.value ->> 1 FROM jsonb_each($1) AS t WHERE users.id = unhex(t.value ->> 0)",
+        sqlite: RowsTemplate::Statement("UPDATE users SET last_rev = $2 WHERE id = $1"),
         columns,
         scalars: Vec::new(),
     })

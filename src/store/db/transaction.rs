@@ -29,6 +29,7 @@
 //! deadlocks occur before the first WAL frame is written, so they are final.
 
 use crate::domain::limits;
+use crate::store::bound_rows::{RepeatedStatement, join_repeated};
 use crate::store::db::failure::{FailureKind, failure_kind};
 use crate::store::db::{Db, DbState};
 use sea_orm::sea_query::Values;
@@ -124,9 +125,22 @@ impl Transaction {
     /// Runs a statement that writes `rows` rows.
     pub(in crate::store) async fn write_rows(&self, statement: Statement, rows: u64) -> Result<(), DbErr> {
         let (mut state, started) = (self.begin_statement().await?, Instant::now());
-        let written = state.conn.execute(&statement).await;
-        self.db.report_statement(&statement, started.elapsed());
+        let observed = self.db.copy_for_observer(&statement);
+        let written = state.conn.execute(statement).await;
+        self.db.report_statement(observed, started.elapsed());
         self.end_statement(state, written, |_| rows).map(drop)
+    }
+
+    /// Runs statements one after another on SQLite, in one call of its thread. If one fails, the next ones do not run.
+    pub(in crate::store) async fn run_all(&self, statements: Vec<RepeatedStatement>) -> Result<(), DbErr> {
+        let (mut state, started) = (self.begin_statement().await?, Instant::now());
+        let observed: Vec<_> =
+            statements.iter().filter_map(|repeated| self.db.copy_for_observer(&repeated.first())).collect();
+        let result = state.conn.execute(join_repeated(statements)).await;
+        for statement in observed {
+            self.db.report_statement(Some(statement), started.elapsed());
+        }
+        self.end_statement(state, result, ExecResult::rows_affected).map(drop)
     }
 
     /// Commits. After [`FailureKind::Unreachable`] the commit may nevertheless have happened. After
@@ -270,30 +284,33 @@ impl ConnectionTrait for Transaction {
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
         let (mut state, started) = (self.begin_statement().await?, Instant::now());
-        let result = state.conn.execute(&statement).await;
-        self.db.report_statement(&statement, started.elapsed());
+        let observed = self.db.copy_for_observer(&statement);
+        let result = state.conn.execute(statement).await;
+        self.db.report_statement(observed, started.elapsed());
         self.end_statement(state, result, ExecResult::rows_affected)
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
         let (mut state, started) = (self.begin_statement().await?, Instant::now());
         let result = state.conn.execute_text(sql).await;
-        self.db.report_statement(&Statement::from_string(self.backend, sql), started.elapsed());
+        self.db.report_statement_with(|| Statement::from_string(self.backend, sql), started.elapsed());
         self.end_statement(state, result, ExecResult::rows_affected)
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
         let (mut state, started) = (self.begin_statement().await?, Instant::now());
-        let row = state.conn.query_one(&statement).await;
-        self.db.report_statement(&statement, started.elapsed());
-        self.end_statement(state, row, |row| changed_rows(&statement, row.iter().count()))
+        let (observed, writes) = (self.db.copy_for_observer(&statement), writes(&statement.sql));
+        let row = state.conn.query_one(statement).await;
+        self.db.report_statement(observed, started.elapsed());
+        self.end_statement(state, row, |row| if writes { row.iter().count() as u64 } else { 0 })
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         let (mut state, started) = (self.begin_statement().await?, Instant::now());
-        let rows = state.conn.query_all(&statement).await;
-        self.db.report_statement(&statement, started.elapsed());
-        self.end_statement(state, rows, |rows| changed_rows(&statement, rows.len()))
+        let (observed, writes) = (self.db.copy_for_observer(&statement), writes(&statement.sql));
+        let rows = state.conn.query_all(statement).await;
+        self.db.report_statement(observed, started.elapsed());
+        self.end_statement(state, rows, |rows| if writes { rows.len() as u64 } else { 0 })
     }
 }
 
@@ -314,7 +331,7 @@ impl WriteConnection {
         })
     }
 
-    async fn execute(&mut self, statement: &Statement) -> sqlx::Result<ExecResult> {
+    async fn execute(&mut self, statement: Statement) -> sqlx::Result<ExecResult> {
         let (sql, values) = parts(statement);
         match self {
             Self::Sqlite(conn) => sqlx::query_with(sql, values).execute(&mut **conn).await.map(ExecResult::from),
@@ -322,7 +339,7 @@ impl WriteConnection {
         }
     }
 
-    async fn query_one(&mut self, statement: &Statement) -> sqlx::Result<Option<QueryResult>> {
+    async fn query_one(&mut self, statement: Statement) -> sqlx::Result<Option<QueryResult>> {
         let (sql, values) = parts(statement);
         Ok(match self {
             Self::Sqlite(conn) => sqlx::query_with(sql, values).fetch_optional(&mut **conn).await?.map(Into::into),
@@ -330,7 +347,7 @@ impl WriteConnection {
         })
     }
 
-    async fn query_all(&mut self, statement: &Statement) -> sqlx::Result<Vec<QueryResult>> {
+    async fn query_all(&mut self, statement: Statement) -> sqlx::Result<Vec<QueryResult>> {
         let (sql, values) = parts(statement);
         Ok(match self {
             Self::Sqlite(conn) => {
@@ -350,17 +367,15 @@ impl WriteConnection {
     }
 }
 
-/// Returns the number of rows that a statement with this number of result rows changed. A statement that writes returns
-/// the rows that it changed; all others change none.
-fn changed_rows(statement: &Statement, rows: usize) -> u64 {
-    let sql = statement.sql.trim_start();
-    let writes = |verb: &str| sql.get(..verb.len()).is_some_and(|first| first.eq_ignore_ascii_case(verb));
-    if ["INSERT", "UPDATE", "DELETE"].into_iter().any(writes) { rows as u64 } else { 0 }
+/// Returns true if the rows that a statement returns are rows that it changed.
+fn writes(sql: &str) -> bool {
+    let sql = sql.trim_start();
+    let is = |verb: &str| sql.get(..verb.len()).is_some_and(|first| first.eq_ignore_ascii_case(verb));
+    ["INSERT", "UPDATE", "DELETE"].into_iter().any(is)
 }
 
-fn parts(statement: &Statement) -> (AssertSqlSafe<&str>, SqlxValues) {
-    let values = statement.values.clone().unwrap_or_else(|| Values(Vec::new()));
-    (AssertSqlSafe(statement.sql.as_str()), SqlxValues(values))
+fn parts(statement: Statement) -> (AssertSqlSafe<String>, SqlxValues) {
+    (AssertSqlSafe(statement.sql), SqlxValues(statement.values.unwrap_or_else(|| Values(Vec::new()))))
 }
 
 fn statement_error(error: sqlx::Error) -> DbErr {

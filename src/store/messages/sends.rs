@@ -1,15 +1,16 @@
 //! The statement that reads everything on which the sends of a batch are decided. It is one statement, because on
-//! PostgreSQL each further one costs a round trip.
+//! PostgreSQL each further one costs a round trip. On SQLite a large batch, and one with mentions, needs a second one.
 
 use crate::domain::accounts::AccountStatus;
 use crate::domain::content::TempId;
 use crate::domain::ids::{ConversationId, MessageId, Seq, UserId};
 use crate::domain::roles::Role;
 use crate::protocol::users::UserBrief;
+use crate::store::bound_rows::{self, RowsTemplate};
 use crate::store::dialect::{self, Column};
 use crate::store::messages::QuotedRow;
-use crate::store::messages::mentions::NameKey;
-use sea_orm::{ConnectionTrait, DbErr, QueryResult};
+use crate::store::messages::mentions::{self, NameKey};
+use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement};
 use std::collections::HashMap;
 use uuid::Uuid;
 
@@ -66,12 +67,17 @@ pub struct BatchState {
     pub names: HashMap<NameKey, UserId>,
 }
 
-const COLUMNS: &str = "u.id AS u, u.username, u.display_name, u.avatar_url, u.status, p.role, p.last_read_seq, l.archived_at,
+/// The columns that both databases read. It is a macro, because only a literal can be a part of another constant text.
+macro_rules! columns {
+    () => {
+        "u.id AS u, u.username, u.display_name, u.avatar_url, u.status, p.role, p.last_read_seq, l.archived_at,
        c.kind = 'direct' AND (EXISTS (SELECT 1 FROM blocks WHERE blocker_id = c.direct_low AND blocked_id = c.direct_high)
                               OR EXISTS (SELECT 1 FROM blocks WHERE blocker_id = c.direct_high AND blocked_id = c.direct_low))
            AS blocked,
        s.id AS stored_id, q.id AS reply_to_id, q.seq AS q_seq, q.sender_id AS q_sender_id, q.kind AS q_kind,
-       q.content AS q_content, q.deleted_at AS q_deleted_at";
+       q.content AS q_content, q.deleted_at AS q_deleted_at"
+    };
+}
 
 // LIMIT keeps PostgreSQL from joining whole tables with a plan that it made when the tables were small. The order by
 // `temp_id`, which is no equality, keeps it from the primary key: in a small table reading all messages of the
@@ -93,15 +99,25 @@ const POSTGRES_JOINS: &str =
          SELECT * FROM messages
          WHERE t.q <> '00000000-0000-0000-0000-000000000000' AND conversation_id = t.c AND id = t.q LIMIT 1
      ) q ON TRUE";
-const SQLITE_JOINS: &str = "FROM jsonb_each($1) AS t
-     LEFT JOIN conversations c ON c.id = unhex(t.value ->> 0)
-     LEFT JOIN users u ON u.id = unhex(t.value ->> 1)
-     LEFT JOIN participants p ON p.conversation_id = unhex(t.value ->> 0) AND p.user_id = unhex(t.value ->> 1)
-                              AND p.left_at IS NULL
-     LEFT JOIN classes l ON l.id = c.class_id
-     LEFT JOIN messages s ON t.value ->> 2 <> '' AND s.conversation_id = unhex(t.value ->> 0)
-                          AND s.sender_id = unhex(t.value ->> 1) AND s.temp_id = t.value ->> 2
-     LEFT JOIN messages q ON q.conversation_id = unhex(t.value ->> 0) AND q.id = unhex(t.value ->> 3)";
+
+/// The statement for SQLite. The columns of `t` are the number of the send, its conversation, its sender, its `temp_id`
+/// and the message to which it replies.
+const SQLITE: RowsTemplate = RowsTemplate::Table {
+    text: concat!(
+        "SELECT t.column1 AS n, ",
+        columns!(),
+        ", lower(hex(s.body_hash)) AS body_hash
+         FROM (VALUES {rows}) AS t
+         LEFT JOIN conversations c ON c.id = t.column2
+         LEFT JOIN users u ON u.id = t.column3
+         LEFT JOIN participants p ON p.conversation_id = t.column2 AND p.user_id = t.column3 AND p.left_at IS NULL
+         LEFT JOIN classes l ON l.id = c.class_id
+         LEFT JOIN messages s ON s.conversation_id = t.column2 AND s.sender_id = t.column3 AND s.temp_id = t.column4
+         LEFT JOIN messages q ON q.conversation_id = t.column2 AND q.id = t.column5
+         WHERE t.column1 IS NOT NULL"
+    ),
+    row: "($1, $2, $3, NULLIF($4, ''), $5)",
+};
 
 /// The rows of `t` here are a conversation and a name each.
 const POSTGRES_NAMES: &str = "FROM unnest($5::uuid[], $6::text[]) WITH ORDINALITY AS t(c, k, n)
@@ -109,10 +125,6 @@ const POSTGRES_NAMES: &str = "FROM unnest($5::uuid[], $6::text[]) WITH ORDINALIT
      CROSS JOIN LATERAL (
          SELECT 1 FROM participants WHERE conversation_id = t.c AND user_id = u.id AND left_at IS NULL LIMIT 1
      ) p";
-const SQLITE_NAMES: &str = "FROM jsonb_each($2) AS t
-     CROSS JOIN users u ON u.username_key = t.value ->> 1 AND u.status <> 'deleted'
-     CROSS JOIN participants p
-     ON p.conversation_id = unhex(t.value ->> 0) AND p.user_id = u.id AND p.left_at IS NULL";
 
 /// The columns of a row for a name, which has only its number and a user.
 const NAME_COLUMNS: &str =
@@ -128,33 +140,22 @@ pub async fn read_batch(
     if queries.is_empty() {
         return Ok(BatchState::default());
     }
-    let columns = vec![
-        Column::Uuid(queries.iter().map(|query| query.conversation_id.0).collect()),
-        Column::Uuid(queries.iter().map(|query| query.sender_id.0).collect()),
-        Column::Text(queries.iter().map(|query| query.temp_id.map_or("", TempId::as_str).to_owned()).collect()),
-        Column::Uuid(queries.iter().map(|query| query.reply_to_id.map_or(Uuid::nil(), |id| id.0)).collect()),
-    ];
-    let mut values = dialect::rows(conn, columns);
-    let (mut postgres_names, mut sqlite_names) = (String::new(), String::new());
-    if !names.is_empty() {
-        postgres_names = format!("UNION ALL SELECT -t.n, {NAME_COLUMNS} {POSTGRES_NAMES}");
-        sqlite_names = format!("UNION ALL SELECT -1 - t.key, {NAME_COLUMNS} {SQLITE_NAMES}");
-        let columns = vec![
-            Column::Uuid(names.iter().map(|(conversation, _)| conversation.0).collect()),
-            Column::Text(names.iter().map(|(_, name)| name.clone()).collect()),
-        ];
-        values.extend(dialect::rows(conn, columns));
-    }
-    let statement = dialect::statement(
-        conn,
-        &format!(
-            "SELECT t.n - 1 AS n, {COLUMNS}, encode(s.body_hash, 'hex') AS body_hash {POSTGRES_JOINS} {postgres_names}"
-        ),
-        &format!("SELECT t.key AS n, {COLUMNS}, lower(hex(s.body_hash)) AS body_hash {SQLITE_JOINS} {sqlite_names}"),
-        values,
-    );
+    let rows = if dialect::is_postgres(conn) {
+        dialect::all(conn, postgres_statement(conn, queries, names)).await?
+    } else {
+        let mut columns = vec![Column::Int((0..queries.len() as i64).collect())];
+        columns.extend(query_columns(queries));
+        let mut rows = Vec::with_capacity(queries.len());
+        for statement in bound_rows::bind(SQLITE, columns, &[], 1) {
+            rows.extend(dialect::all(conn, bound_rows::join_repeated(vec![statement])).await?);
+        }
+        rows
+    };
     let mut state = BatchState { sends: vec![SendState::default(); queries.len()], names: HashMap::new() };
-    for row in dialect::all(conn, statement).await? {
+    if !dialect::is_postgres(conn) {
+        state.names = mentions::find_by_names(conn, names).await?;
+    }
+    for row in rows {
         let number: i64 = row.try_get("", "n")?;
         if let Ok(index) = usize::try_from(number) {
             state.sends[index] = send_state(&row)?;
@@ -165,6 +166,32 @@ pub async fn read_batch(
         }
     }
     Ok(state)
+}
+
+fn query_columns(queries: &[SendQuery<'_>]) -> [Column; 4] {
+    [
+        Column::Uuid(queries.iter().map(|query| query.conversation_id.0).collect()),
+        Column::Uuid(queries.iter().map(|query| query.sender_id.0).collect()),
+        Column::Text(queries.iter().map(|query| query.temp_id.map_or("", TempId::as_str).to_owned()).collect()),
+        Column::Uuid(queries.iter().map(|query| query.reply_to_id.map_or(Uuid::nil(), |id| id.0)).collect()),
+    ]
+}
+
+fn postgres_statement(conn: &impl ConnectionTrait, queries: &[SendQuery<'_>], names: &[NameKey]) -> Statement {
+    let mut values = dialect::rows(conn, query_columns(queries).into());
+    let mut of_names = String::new();
+    if !names.is_empty() {
+        of_names = format!("UNION ALL SELECT -t.n, {NAME_COLUMNS} {POSTGRES_NAMES}");
+        let columns = vec![
+            Column::Uuid(names.iter().map(|(conversation, _)| conversation.0).collect()),
+            Column::Text(names.iter().map(|(_, name)| name.clone()).collect()),
+        ];
+        values.extend(dialect::rows(conn, columns));
+    }
+    let columns = columns!();
+    let text =
+        format!("SELECT t.n - 1 AS n, {columns}, encode(s.body_hash, 'hex') AS body_hash {POSTGRES_JOINS} {of_names}");
+    dialect::plain(conn, &text, values)
 }
 
 fn send_state(row: &QueryResult) -> Result<SendState, DbErr> {

@@ -135,7 +135,8 @@ async fn make_every_call(test: &TestApp, history: &History, messages: usize, che
     sessions::check_subscriptions(&test.app, &history.target, &[history.room]).await.unwrap();
     sessions::list_truncated(&test.app, &[(room, middle)]).await.unwrap();
     let replayed = log::list_after(conn, room, middle, limits::REPLAY_PAGE).await.unwrap();
-    assert!(!replayed.is_empty());
+    let is_full = replayed.len() as u64 == limits::REPLAY_PAGE;
+    assert!(is_full || messages == 0 && !replayed.is_empty(), "{} events", replayed.len());
     // The statement for rooms that are behind.
     let own = Stream::User(history.target.user_id);
     let repaired = log::list_after_each(conn, &[(room, middle), (own, Rev(0))], 4).await.unwrap();

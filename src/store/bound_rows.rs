@@ -9,21 +9,22 @@ use sea_orm::{DatabaseBackend, Statement, Value};
 
 /// The greatest number of parameters of one statement. A statement with more keeps more memory than it saves time.
 const MAX_PARAMETERS: usize = 1024;
-/// The greatest number of times that a statement is repeated in one text. Each repetition is a prepared statement.
-const MAX_REPETITIONS: usize = 32;
 
 /// How a statement is made from a number of rows. In the part for a row, `$1 …` are its columns and then the scalars;
 /// each may occur more than once, but a column of texts only once.
 #[derive(Clone, Copy)]
 pub enum RowsTemplate {
     /// The part for a row is `row`. All parts together replace `{rows}` in `text`, and are rows of a table there whose
-    /// columns are named `column1 …`. The first one is NULL in a row that was not given, and the statement leaves out
-    /// such rows.
+    /// columns are named `column1 …`. The first one is NULL in a row that was not given, and the statement ignores such
+    /// rows.
     Table { text: &'static str, row: &'static str },
-    /// The whole statement is repeated for each row, because it finds its row by a key. A join with the rows would
-    /// leave it to the planner which side is read first. If the key is NULL, it does nothing.
-    Statement(&'static str),
+    /// Like [`Self::Table`], but for up to [`FEW_ROWS`] rows, `one` is run for each. It finds its row by a key, and does
+    /// nothing if that is NULL. A join with so few rows costs more.
+    Update { one: &'static str, text: &'static str, row: &'static str },
 }
+
+/// A number of rows that is small enough for statements of one row.
+pub const FEW_ROWS: usize = 4;
 
 /// A statement that runs one or more times, each time with the next values.
 #[derive(Debug)]
@@ -85,16 +86,14 @@ pub fn bind(
     least_rows: usize,
 ) -> Vec<RepeatedStatement> {
     let rows = columns.first().map_or(0, Column::row_count);
-    let part = match template {
-        RowsTemplate::Table { row, .. } => row,
-        RowsTemplate::Statement(text) => text,
+    let (text, part) = match template {
+        RowsTemplate::Table { text, row } => (Some(text), row),
+        RowsTemplate::Update { one, .. } if rows <= FEW_ROWS => (None, one),
+        RowsTemplate::Update { text, row, .. } => (Some(text), row),
     };
     let (part, order) = positional(part);
-    let max = match template {
-        // The next lower power of two.
-        RowsTemplate::Table { .. } => 1 << (MAX_PARAMETERS / order.len().max(1)).max(1).ilog2(),
-        RowsTemplate::Statement(_) => MAX_REPETITIONS,
-    };
+    // The next lower power of two.
+    let max = 1 << (MAX_PARAMETERS / order.len().max(1)).max(1).ilog2();
     let mut statements = Vec::with_capacity(rows.div_ceil(max));
     for start in (0..rows).step_by(max) {
         let count = max.min(rows - start);
@@ -107,12 +106,12 @@ pub fn bind(
             }));
         }
         values.resize(times * order.len(), NULL);
-        statements.push(match template {
-            RowsTemplate::Table { text, .. } => {
+        statements.push(match text {
+            Some(text) => {
                 let parts = vec![part.as_str(); times].join(", ");
                 RepeatedStatement { sql: text.replace("{rows}", &parts), times: 1, values }
             }
-            RowsTemplate::Statement(_) => RepeatedStatement { sql: part.clone(), times, values },
+            None => RepeatedStatement { sql: part.clone(), times, values },
         });
     }
     statements
@@ -199,12 +198,19 @@ mod tests {
 
     #[test]
     fn a_repeated_statement_may_use_a_value_twice() {
-        let template = RowsTemplate::Statement("UPDATE a SET b = $2 WHERE id = $1 AND b < $2");
+        let template = RowsTemplate::Update {
+            one: "UPDATE a SET b = $2 WHERE id = $1 AND b < $2",
+            text: "UPDATE a SET b = t.column2 FROM (VALUES {rows}) AS t WHERE id = t.column1 AND b < t.column2",
+            row: "($1, $2)",
+        };
         let ids: Vec<Uuid> = (1..=3).map(Uuid::from_u128).collect();
         let update = bind(template, vec![Column::Uuid(ids.clone()), Column::Int(vec![4, 5, 6])], &[], 1);
         let first = update[0].first();
         assert_eq!(first.sql, "UPDATE a SET b = ? WHERE id = ? AND b < ?");
         assert_eq!(first.values.expect("values").0, vec![4_i64.into(), ids[0].into(), 4_i64.into()]);
+        let many = bind(template, vec![Column::Uuid(vec![ids[0]; 5]), Column::Int(vec![4; 5])], &[], 1);
+        assert!(many[0].sql.contains("t.column1"), "{}", many[0].sql);
+        assert_eq!((many.len(), many[0].values.len()), (1, 8 * 2));
         let statements = update.into_iter().chain(bind(TABLE, columns(1), &[7.into()], 1)).collect();
         let joined = join_repeated(statements);
         assert_eq!(joined.sql.matches("UPDATE a").count(), 4, "{}", joined.sql);

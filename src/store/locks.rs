@@ -162,12 +162,17 @@ pub fn update_conversation_heads(conversations: &[(ConversationId, &LockedConver
          FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])
               AS t(id, s, n, r, m, p, a)
          WHERE c.id = t.id",
-        sqlite: RowsTemplate::Statement(
-            "UPDATE conversations SET last_seq = $2, last_count = $3, last_rev = $4,
-                last_message_at = COALESCE(NULLIF($5, -1), last_message_at), member_count = $6,
-                all_mentioned_at = NULLIF($7, -1)
-             WHERE id = $1",
-        ),
+        sqlite: RowsTemplate::Update {
+            one: "UPDATE conversations SET last_seq = $2, last_count = $3, last_rev = $4,
+                    last_message_at = COALESCE(NULLIF($5, -1), last_message_at), member_count = $6,
+                    all_mentioned_at = NULLIF($7, -1)
+                  WHERE id = $1",
+            text: "UPDATE conversations SET last_seq = t.column2, last_count = t.column3, last_rev = t.column4,
+                    last_message_at = COALESCE(NULLIF(t.column5, -1), last_message_at), member_count = t.column6,
+                    all_mentioned_at = NULLIF(t.column7, -1)
+                   FROM (VALUES {rows}) AS t WHERE conversations.id = t.column1",
+            row: "($1, $2, $3, $4, $5, $6, $7)",
+        },
         columns,
         scalars: Vec::new(),
     })
@@ -184,7 +189,11 @@ pub fn update_user_heads(revs: &[(UserId, Rev)]) -> Option<TableWrite> {
     ];
     Some(TableWrite {
         postgres: "UPDATE users u SET last_rev = t.r FROM unnest($1::uuid[], $2::bigint[]) AS t(id, r) WHERE u.id = t.id",
-        sqlite: RowsTemplate::Statement("UPDATE users SET last_rev = $2 WHERE id = $1"),
+        sqlite: RowsTemplate::Update {
+            one: "UPDATE users SET last_rev = $2 WHERE id = $1",
+            text: "UPDATE users SET last_rev = t.column2 FROM (VALUES {rows}) AS t WHERE users.id = t.column1",
+            row: "($1, $2)",
+        },
         columns,
         scalars: Vec::new(),
     })

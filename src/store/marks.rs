@@ -262,10 +262,14 @@ pub fn update_sender_marks(marks: &[SenderMark], now: Timestamp) -> Option<Table
          UPDATE participants p SET last_read_seq = t.s, last_read_count = t.n, read_at = $5
          FROM wanted t JOIN locked USING (c, u)
          WHERE p.conversation_id = t.c AND p.user_id = t.u AND p.last_read_seq < t.s",
-        sqlite: RowsTemplate::Statement(
-            "UPDATE participants SET last_read_seq = $3, last_read_count = $4, read_at = $5
-             WHERE conversation_id = $1 AND user_id = $2 AND last_read_seq < $3",
-        ),
+        sqlite: RowsTemplate::Update {
+            one: "UPDATE participants SET last_read_seq = $3, last_read_count = $4, read_at = $5
+                  WHERE conversation_id = $1 AND user_id = $2 AND last_read_seq < $3",
+            text: "UPDATE participants SET last_read_seq = t.column3, last_read_count = t.column4, read_at = t.column5
+                   FROM (VALUES {rows}) AS t
+                   WHERE conversation_id = t.column1 AND user_id = t.column2 AND last_read_seq < t.column3",
+            row: "($1, $2, $3, $4, $5)",
+        },
         columns,
         scalars: vec![now.into()],
     })

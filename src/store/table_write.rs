@@ -8,7 +8,7 @@
 //! On SQLite the rows are bound values ([`bound_rows`]). Each call of its thread takes longer than a statement for one
 //! row, so the statements of a transaction that writes a few rows are one call.
 
-use crate::store::bound_rows::{self, RowsTemplate};
+use crate::store::bound_rows::{self, FEW_ROWS, RowsTemplate};
 use crate::store::db::transaction::Transaction;
 use crate::store::dialect::{self, Column};
 use sea_orm::{DbErr, Value};
@@ -36,10 +36,6 @@ impl TableWrite {
     }
 }
 
-/// The greatest number of rows for each table with which all statements on SQLite are one text. With more rows there
-/// would be too many different texts.
-const FEW_ROWS: usize = 4;
-
 /// Runs `writes`, on SQLite in their order. Does nothing if there are none.
 pub async fn write_all(conn: &Transaction, mut writes: Vec<TableWrite>) -> Result<(), DbErr> {
     if !dialect::is_postgres(conn) {
@@ -63,7 +59,7 @@ pub async fn write_all(conn: &Transaction, mut writes: Vec<TableWrite>) -> Resul
     Ok(())
 }
 
-/// Runs `writes` on SQLite.
+/// Runs `writes` on SQLite. All statements for a few rows are one text; with more rows there would be too many texts.
 async fn write_bound(conn: &Transaction, writes: Vec<TableWrite>) -> Result<(), DbErr> {
     let most_rows = writes.iter().map(TableWrite::row_count).max().unwrap_or_default();
     let is_one_call = most_rows <= FEW_ROWS;
@@ -119,7 +115,7 @@ mod tests {
     fn parameters_of_the_parts_are_numbered_through() {
         let write = |postgres, columns, scalars: Vec<Value>| TableWrite {
             postgres,
-            sqlite: RowsTemplate::Statement(""),
+            sqlite: RowsTemplate::Table { text: "", row: "" },
             columns: (0..columns).map(|_| Column::Int(vec![1])).collect(),
             scalars,
         };

@@ -1,6 +1,6 @@
 //! Plans on SQLite after an `ANALYZE` by an operator while the tables are empty or nearly empty. Such statistics tell
-//! the planner that all tables are tiny, so they must change no plan of the server: neither on its open connections, nor
-//! on those that it opens later.
+//! the planner that all tables are tiny, so they must change no plan of the server: neither on its open connections,
+//! nor on those that it opens later.
 
 use super::large_history::History;
 use super::make_every_call;

@@ -4,13 +4,15 @@
 //! sender whose commit met a checkpoint would have to wait for it. Within one or two seconds after a deletion the
 //! checkpointer empties the WAL, so that the deleted text is in neither file.
 //!
+//! It also removes the statistics that an operator's `ANALYZE` has left ([`planner_statistics`]).
+//!
 //! It empties the WAL at the start too, because a process that was killed may have left deleted text there. After a
 //! failure it tries again a second later, on a new connection. `/health` names it until it succeeds.
 //!
 //! No other part of this process writes to the database file. So a write by another process can be detected
 //! (`OpenFile` in `open_file.rs`), and after such a write nothing is copied.
 
-use super::{BackendResult, sqlite};
+use super::{BackendResult, planner_statistics, sqlite};
 use crate::config::Settings;
 use crate::store::db::Db;
 use crate::store::db::row_digest::{ROW_COLUMNS, RowDigest};
@@ -93,6 +95,11 @@ impl Checkpointer {
         let mut connection = self.take_connection().await?;
         let version: i64 = sqlx::query_scalar("PRAGMA data_version").fetch_one(&mut connection).await?;
         if self.data_version.replace(version) != Some(version) {
+            if !planner_statistics::are_empty(&mut connection).await? {
+                tracing::info!("the statistics of an ANALYZE are removed, because plans must not depend on them");
+                let _turn = db.take_server_turn(ServerWriter::System).await;
+                planner_statistics::remove(&mut connection).await?;
+            }
             let (_, pages) = checkpoint(db, &mut connection, "PRAGMA wal_checkpoint(PASSIVE)").await?;
             if pages > LONG_WAL_PAGES {
                 // Under constant load a passive checkpoint never reaches the end of the WAL, which would grow for ever.

@@ -10,6 +10,7 @@ mod history;
 mod history_file;
 pub mod migrations;
 mod open_file;
+mod planner_statistics;
 mod postgres;
 mod postgres_history;
 pub mod secrets;

@@ -65,7 +65,8 @@ pub(super) async fn connect(settings: &Settings) -> BackendResult<Db> {
             Err(error) => Err(too_few_connections(total, &error)),
         }
     };
-    let prepared_statements = locks::PREPARED.into_iter().chain(sends::PREPARED).chain([single_send::PREPARED]);
+    let prepared_statements =
+        locks::PREPARED.into_iter().chain(sends::postgres::PREPARED).chain([single_send::PREPARED]);
     let pools = Pools {
         write: open(write, &format!("{serving}; {}", prepared::prepare(prepared_statements))).await?,
         authentication: open(authentication, &serving).await?,

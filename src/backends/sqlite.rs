@@ -3,14 +3,16 @@
 //! The [checkpointer](super::checkpointer) and the probe have their own connections.
 
 use super::open_file::OpenFile;
-use super::{BackendError, BackendResult, folder, reason};
+use super::{BackendError, BackendResult, folder, planner_statistics, reason};
 use crate::config::{Settings, WriteConnections};
 use crate::domain::limits;
 use crate::store::db::history::History;
 use crate::store::db::pools::{LastBreak, Pools};
 use crate::store::db::{self, Db, ProbeFuture};
 use sea_orm::{DatabaseConnection, SqlxSqliteConnector};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
 use sqlx::{ConnectOptions, Connection, Executor};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -29,6 +31,8 @@ const MAX_HEAVY_CONNECTIONS: usize = 2;
 const STEPS_BETWEEN_CHECKS: i32 = 10_000;
 /// How long a statement waits for the lock of another process. In this process there is only one writer.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+/// How many statements the connection that writes keeps prepared.
+const STATEMENTS_OF_THE_WRITER: usize = 256;
 /// How long a migration waits for the lock of another process.
 const MIGRATION_LOCK_TIMEOUT: Duration = Duration::from_mins(1);
 /// Older versions can corrupt a database in WAL mode when a checkpoint and a commit happen at the same time.
@@ -54,6 +58,10 @@ pub(super) async fn connect(settings: &Settings) -> BackendResult<Db> {
             "this program was built with SQLite {version}, but needs {major}.{minor}.{patch} or newer"
         )));
     }
+    if let Err(error) = remove_statistics(&writer).await {
+        // The checkpointer tries again. A database that cannot be written at the moment can still be read.
+        tracing::warn!(%error, "the statistics of the database were not removed");
+    }
     let read_options = common_options(settings)?.create_if_missing(false).pragma("query_only", "ON");
     let open = async |options: SqlitePoolOptions| {
         let opened = options.connect_with(read_options.clone()).await.map_err(|error| open_error(settings, &error))?;
@@ -75,6 +83,19 @@ pub(super) async fn connect(settings: &Settings) -> BackendResult<Db> {
         connection: None,
     };
     Ok(Db::new(pools, Box::new(probe), history))
+}
+
+/// Removes the statistics before the connections that read open.
+async fn remove_statistics(writer: &SqlitePool) -> sqlx::Result<()> {
+    let mut connection = writer.acquire().await?;
+    if !planner_statistics::are_empty(&mut connection).await?
+        && let Err(error) = planner_statistics::remove(&mut connection).await
+    {
+        // It may be in a transaction.
+        connection.close_on_drop();
+        return Err(error);
+    }
+    Ok(())
 }
 
 /// Inserts and deletes a row in one transaction, to test whether commits succeed. Storing an unchanged value would
@@ -195,6 +216,8 @@ pub(super) fn write_options(settings: &Settings) -> BackendResult<SqliteConnectO
     Ok(common_options(settings)?
         .journal_mode(SqliteJournalMode::Wal)
         .pragma("wal_autocheckpoint", "0")
+        // The texts of statements over rows differ in the number of rows, and all of them stay prepared.
+        .statement_cache_capacity(STATEMENTS_OF_THE_WRITER)
         // 16 MiB, because a large batch of sends changes more pages than the default of 2 MiB holds.
         .pragma("cache_size", "-16384")
         // 64 MiB: a write-ahead log that grew longer is cut to this size when it starts anew.

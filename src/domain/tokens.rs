@@ -224,11 +224,10 @@ pub fn hash(token: &str) -> Vec<u8> {
 
 /// Returns the SHA-256 of a request body in hexadecimal, with which a repeated request is recognised.
 pub fn body_hash(body: &[u8]) -> String {
-    use std::fmt::Write;
-    digest::digest(&digest::SHA256, body).as_ref().iter().fold(String::with_capacity(64), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |value: u8| char::from(DIGITS[usize::from(value)]);
+    let hash = digest::digest(&digest::SHA256, body);
+    hash.as_ref().iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 //!
 //! A set of rows is passed in parameters of a statement whose text never changes, so that the statement stays prepared.
 //! On PostgreSQL each column is one array, and `unnest` turns the arrays into rows. On SQLite the set is one JSON array
-//! of rows, and `jsonb_each` turns it into rows that SQLite does not parse again for every cell.
+//! of rows, and `jsonb_each` turns it into rows that SQLite does not parse again for every cell. The statements that run
+//! for every message bind the cells of their rows there instead ([`super::bound_rows`]).
 
 use sea_orm::sea_query::ArrayType;
 use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr, ExecResult, QueryResult, Statement, Value};
@@ -132,6 +133,20 @@ pub fn over_ids(conn: &impl ConnectionTrait, text: &str, ids: &[Uuid], more: Vec
     let mut values = vec![first];
     values.extend(more);
     Statement::from_sql_and_values(conn.get_database_backend(), text, values)
+}
+
+/// The greatest number of ids that are bound one by one on SQLite. For more, JSON costs the same.
+const FEW_IDS: usize = 64;
+
+/// Returns a statement like [`over_ids`] without further parameters. On SQLite a small set is bound, each id to a
+/// parameter of its own. The rest up to a power of two is NULL, so that there are few texts.
+pub fn over_few_ids(conn: &impl ConnectionTrait, text: &str, ids: &[Uuid]) -> Statement {
+    if is_postgres(conn) || ids.len() > FEW_IDS {
+        return over_ids(conn, text, ids, vec![]);
+    }
+    let parameters = vec!["?"; ids.len().next_power_of_two()].join(",");
+    let text = text.replacen(SET, &format!("IN ({parameters})"), 1);
+    Statement::from_sql_and_values(conn.get_database_backend(), text, ids.iter().map(|id| Value::from(*id)))
 }
 
 const SET: &str = "IN ({set})";

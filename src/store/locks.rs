@@ -8,6 +8,7 @@
 use crate::domain::ids::{ClassId, ConversationId, Rev, Seq, UserId};
 use crate::domain::roles::ConversationKind;
 use crate::domain::time::Timestamp;
+use crate::store::bound_rows::RowsTemplate;
 use crate::store::db::transaction::Transaction;
 use crate::store::dialect::{self, ABSENT, Column};
 use crate::store::prepared::{Argument, PreparedCall, PreparedStatement};
@@ -108,7 +109,7 @@ impl LockStatement {
         reads: Vec<PreparedCall>,
     ) -> Result<(Vec<QueryResult>, Vec<Vec<QueryResult>>), DbErr> {
         if !dialect::is_postgres(conn) {
-            return Ok((dialect::all(conn, dialect::over_ids(conn, self.sqlite, ids, vec![])).await?, Vec::new()));
+            return Ok((dialect::all(conn, dialect::over_few_ids(conn, self.sqlite, ids)).await?, Vec::new()));
         }
         let mut calls = vec![self.call(ids)];
         calls.extend(reads);
@@ -188,11 +189,17 @@ pub fn update_conversation_heads(conversations: &[(ConversationId, &LockedConver
          FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])
               AS t(id, s, n, r, m, p, a)
          WHERE c.id = t.id",
-        sqlite:
-            "UPDATE conversations SET last_seq = t.value ->> 1, last_count = t.value ->> 2, last_rev = t.value ->> 3,
-                last_message_at = COALESCE(NULLIF(t.value ->> 4, -1), last_message_at), member_count = t.value ->> 5,
-                all_mentioned_at = NULLIF(t.value ->> 6, -1)
-         FROM jsonb_each($1) AS t WHERE conversations.id = unhex(t.value ->> 0)",
+        sqlite: RowsTemplate::Update {
+            one: "UPDATE conversations SET last_seq = $2, last_count = $3, last_rev = $4,
+                    last_message_at = COALESCE(NULLIF($5, -1), last_message_at), member_count = $6,
+                    all_mentioned_at = NULLIF($7, -1)
+                  WHERE id = $1",
+            text: "UPDATE conversations SET last_seq = t.column2, last_count = t.column3, last_rev = t.column4,
+                    last_message_at = COALESCE(NULLIF(t.column5, -1), last_message_at), member_count = t.column6,
+                    all_mentioned_at = NULLIF(t.column7, -1)
+                   FROM (VALUES {rows}) AS t WHERE conversations.id = t.column1",
+            row: "($1, $2, $3, $4, $5, $6, $7)",
+        },
         columns,
         scalars: Vec::new(),
     })
@@ -209,7 +216,11 @@ pub fn update_user_heads(revs: &[(UserId, Rev)]) -> Option<TableWrite> {
     ];
     Some(TableWrite {
         postgres: "UPDATE users u SET last_rev = t.r FROM unnest($1::uuid[], $2::bigint[]) AS t(id, r) WHERE u.id = t.id",
-        sqlite: "UPDATE users SET last_rev = t.value ->> 1 FROM jsonb_each($1) AS t WHERE users.id = unhex(t.value ->> 0)",
+        sqlite: RowsTemplate::Update {
+            one: "UPDATE users SET last_rev = $2 WHERE id = $1",
+            text: "UPDATE users SET last_rev = t.column2 FROM (VALUES {rows}) AS t WHERE users.id = t.column1",
+            row: "($1, $2)",
+        },
         columns,
         scalars: Vec::new(),
     })

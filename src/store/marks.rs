@@ -6,6 +6,7 @@ use crate::domain::ids::{ConversationId, Seq, UserId};
 use crate::domain::limits;
 use crate::domain::time::Timestamp;
 use crate::protocol::marks::ReadMark;
+use crate::store::bound_rows::RowsTemplate;
 use crate::store::dialect::{self, ABSENT, Column};
 use crate::store::messages::hidden;
 use crate::store::table_write::TableWrite;
@@ -257,10 +258,14 @@ pub fn update_sender_marks(marks: &[SenderMark], now: Timestamp) -> Option<Table
         postgres: "UPDATE participants p SET last_read_seq = t.s, last_read_count = t.n, read_at = $5
              FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[]) AS t(c, u, s, n)
              WHERE p.conversation_id = t.c AND p.user_id = t.u AND p.last_read_seq < t.s",
-        sqlite: "UPDATE participants SET last_read_seq = t.value ->> 2, last_read_count = t.value ->> 3, read_at = $2
-         FROM jsonb_each($1) AS t
-         WHERE conversation_id = unhex(t.value ->> 0) AND user_id = unhex(t.value ->> 1)
-               AND last_read_seq < t.value ->> 2",
+        sqlite: RowsTemplate::Update {
+            one: "UPDATE participants SET last_read_seq = $3, last_read_count = $4, read_at = $5
+                  WHERE conversation_id = $1 AND user_id = $2 AND last_read_seq < $3",
+            text: "UPDATE participants SET last_read_seq = t.column3, last_read_count = t.column4, read_at = t.column5
+                   FROM (VALUES {rows}) AS t
+                   WHERE conversation_id = t.column1 AND user_id = t.column2 AND last_read_seq < t.column3",
+            row: "($1, $2, $3, $4, $5)",
+        },
         columns,
         scalars: vec![now.into()],
     })

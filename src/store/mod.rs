@@ -7,6 +7,7 @@
 
 pub mod accounts;
 pub mod blocks;
+pub mod bound_rows;
 pub mod bulk_changes;
 pub mod conversations;
 pub mod db;

@@ -1,10 +1,14 @@
-//! What a transaction writes to its tables at its end, as one statement on PostgreSQL and as one statement for each
-//! table on SQLite.
+//! What a transaction writes to its tables at its end, as one statement on PostgreSQL and as a few for each table on
+//! SQLite.
 //!
 //! On PostgreSQL each statement costs a round trip, which takes longer than a small statement itself. So the statements
 //! become the parts of one WITH clause. All parts see the rows as they were before the statement, and their order is
 //! undefined, so no part may depend on another one. A set of parts always makes the same text, which stays prepared.
+//!
+//! On SQLite the rows are bound values ([`bound_rows`]). Each call of its thread takes longer than a statement for one
+//! row, so the statements of a transaction that writes a few rows are one call.
 
+use crate::store::bound_rows::{self, FEW_ROWS, RowsTemplate};
 use crate::store::db::transaction::Transaction;
 use crate::store::dialect::{self, Column};
 use sea_orm::{DbErr, Value};
@@ -13,8 +17,8 @@ use sea_orm::{DbErr, Value};
 pub struct TableWrite {
     /// The statement for PostgreSQL: each column is one array parameter, and the scalars follow them.
     pub postgres: &'static str,
-    /// The statement for SQLite: the rows are one JSON parameter, and the scalars follow it.
-    pub sqlite: &'static str,
+    /// The statement for SQLite.
+    pub sqlite: RowsTemplate,
     /// The columns of the rows, all of the same length.
     pub columns: Vec<Column>,
     /// The values that are the same for all rows.
@@ -22,6 +26,10 @@ pub struct TableWrite {
 }
 
 impl TableWrite {
+    fn row_count(&self) -> usize {
+        self.columns.first().map_or(0, Column::row_count)
+    }
+
     /// Runs this write alone.
     pub async fn run(self, conn: &Transaction) -> Result<(), DbErr> {
         write_all(conn, vec![self]).await
@@ -30,8 +38,11 @@ impl TableWrite {
 
 /// Runs `writes`, on SQLite in their order. Does nothing if there are none.
 pub async fn write_all(conn: &Transaction, mut writes: Vec<TableWrite>) -> Result<(), DbErr> {
-    if dialect::is_postgres(conn) && writes.len() > 1 {
-        let rows: usize = writes.iter().map(|write| write.columns.first().map_or(0, Column::row_count)).sum();
+    if !dialect::is_postgres(conn) {
+        return write_bound(conn, writes).await;
+    }
+    if writes.len() > 1 {
+        let rows: usize = writes.iter().map(TableWrite::row_count).sum();
         let text = combined_text(&writes);
         let mut values = Vec::new();
         for write in writes {
@@ -43,7 +54,24 @@ pub async fn write_all(conn: &Transaction, mut writes: Vec<TableWrite>) -> Resul
     for write in writes.drain(..) {
         let mut values = dialect::rows(conn, write.columns);
         values.extend(write.scalars);
-        dialect::run(conn, dialect::statement(conn, write.postgres, write.sqlite, values)).await?;
+        dialect::run(conn, dialect::plain(conn, write.postgres, values)).await?;
+    }
+    Ok(())
+}
+
+/// Runs `writes` on SQLite. All statements for a few rows are one text; with more rows there would be too many texts.
+async fn write_bound(conn: &Transaction, writes: Vec<TableWrite>) -> Result<(), DbErr> {
+    let most_rows = writes.iter().map(TableWrite::row_count).max().unwrap_or_default();
+    let is_one_call = most_rows <= FEW_ROWS;
+    let least_rows = if is_one_call { most_rows } else { 1 };
+    let bound =
+        writes.into_iter().flat_map(|write| bound_rows::bind(write.sqlite, write.columns, &write.scalars, least_rows));
+    if is_one_call {
+        let statements: Vec<_> = bound.collect();
+        return if statements.is_empty() { Ok(()) } else { conn.run_all(statements).await };
+    }
+    for statement in bound {
+        conn.run_all(vec![statement]).await?;
     }
     Ok(())
 }
@@ -87,7 +115,7 @@ mod tests {
     fn parameters_of_the_parts_are_numbered_through() {
         let write = |postgres, columns, scalars: Vec<Value>| TableWrite {
             postgres,
-            sqlite: "",
+            sqlite: RowsTemplate::Table { text: "", row: "" },
             columns: (0..columns).map(|_| Column::Int(vec![1])).collect(),
             scalars,
         };

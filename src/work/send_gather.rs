@@ -12,11 +12,11 @@ const LOADED_BATCH: usize = 16;
 
 /// What is known of the last batch.
 #[derive(Default)]
-pub struct Gather {
+pub struct SendGather {
     last: Option<(usize, Instant)>,
 }
 
-impl Gather {
+impl SendGather {
     /// Records the end of a batch with this number of sends.
     pub fn end_batch(&mut self, sends: usize, now: Instant) {
         self.last = Some((sends, now));
@@ -46,7 +46,7 @@ mod tests {
 
     #[test]
     fn only_a_batch_after_a_large_one_waits_and_never_for_long() {
-        let (mut gather, start) = (Gather::default(), Instant::now());
+        let (mut gather, start) = (SendGather::default(), Instant::now());
         assert_eq!(gather.waits_until(0, 1, start), None, "there was no batch");
         gather.end_batch(LOADED_BATCH - 1, start);
         assert_eq!(gather.waits_until(0, 1, start), None, "there is no load");

@@ -9,7 +9,7 @@
 //! its queue. The second time, they go to a side task with a connection of its own, and later sends to this conversation
 //! wait for that task.
 
-use super::send_gather::{self, Gather};
+use super::send_gather::{self, SendGather};
 use super::send_queue::{QueuedSend, SendQueue};
 use super::transact::{self, AbortReason, Commit};
 use super::typing;
@@ -82,7 +82,7 @@ struct Writer {
     queue: SendQueue<SendJob>,
     /// The conversations whose sends a side task commits.
     side_tasks: HashSet<ConversationId>,
-    gather: Gather,
+    gather: SendGather,
     side_done: mpsc::UnboundedSender<ConversationId>,
     side_ended: mpsc::UnboundedReceiver<ConversationId>,
 }
@@ -98,7 +98,16 @@ impl Writer {
     fn new(app: &App, limits: WriterLimits, stats: &Arc<WriterStats>) -> Self {
         let (side_done, side_ended) = mpsc::unbounded_channel();
         let (app, stats, queue) = (app.clone(), stats.clone(), SendQueue::default());
-        Self { app, limits, stats, queue, side_tasks: HashSet::new(), gather: Gather::default(), side_done, side_ended }
+        Self {
+            app,
+            limits,
+            stats,
+            queue,
+            side_tasks: HashSet::new(),
+            gather: SendGather::default(),
+            side_done,
+            side_ended,
+        }
     }
 
     async fn run(mut self, queue: &mut mpsc::UnboundedReceiver<SendJob>) {

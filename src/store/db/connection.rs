@@ -51,7 +51,7 @@ impl TakenConnection {
         Ok(results)
     }
 
-    pub(super) async fn execute(&mut self, statement: &Statement) -> sqlx::Result<ExecResult> {
+    pub(super) async fn execute(&mut self, statement: Statement) -> sqlx::Result<ExecResult> {
         let (sql, values) = parts(statement);
         match self {
             Self::Sqlite(conn) => sqlx::query_with(sql, values).execute(&mut **conn).await.map(ExecResult::from),
@@ -59,7 +59,7 @@ impl TakenConnection {
         }
     }
 
-    pub(super) async fn query_one(&mut self, statement: &Statement) -> sqlx::Result<Option<QueryResult>> {
+    pub(super) async fn query_one(&mut self, statement: Statement) -> sqlx::Result<Option<QueryResult>> {
         let (sql, values) = parts(statement);
         Ok(match self {
             Self::Sqlite(conn) => sqlx::query_with(sql, values).fetch_optional(&mut **conn).await?.map(Into::into),
@@ -67,7 +67,7 @@ impl TakenConnection {
         })
     }
 
-    pub(super) async fn query_all(&mut self, statement: &Statement) -> sqlx::Result<Vec<QueryResult>> {
+    pub(super) async fn query_all(&mut self, statement: Statement) -> sqlx::Result<Vec<QueryResult>> {
         let (sql, values) = parts(statement);
         Ok(match self {
             Self::Sqlite(conn) => {
@@ -87,9 +87,8 @@ impl TakenConnection {
     }
 }
 
-fn parts(statement: &Statement) -> (AssertSqlSafe<&str>, SqlxValues) {
-    let values = statement.values.clone().unwrap_or_else(|| Values(Vec::new()));
-    (AssertSqlSafe(statement.sql.as_str()), SqlxValues(values))
+fn parts(statement: Statement) -> (AssertSqlSafe<String>, SqlxValues) {
+    (AssertSqlSafe(statement.sql), SqlxValues(statement.values.unwrap_or_else(|| Values(Vec::new()))))
 }
 
 /// Returns the error of a statement as the ORM returns it.

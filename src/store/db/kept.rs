@@ -83,11 +83,16 @@ impl KeptConnections {
         kept.taken_at.elapsed() < KEPT_FOR && idle < IDLE_BEFORE_TEST && !self.last_break.is_within(idle)
     }
 
+    /// Returns a copy of a statement for the observer, if there is one.
+    fn copy_for_observer(&self, statement: &Statement) -> Option<Statement> {
+        self.observer.get().map(|_| statement.clone())
+    }
+
     /// Reports a statement to the observer, and keeps its connection if it succeeded.
     fn end_statement<T>(
         &self,
         mut lease: ConnectionLease,
-        statement: &Statement,
+        observed: Option<Statement>,
         started: Instant,
         outcome: sqlx::Result<T>,
     ) -> Result<T, DbErr> {
@@ -95,8 +100,8 @@ impl KeptConnections {
             lease.keep();
         }
         drop(lease);
-        if let Some(observe) = self.observer.get() {
-            observe(statement, started.elapsed());
+        if let (Some(observe), Some(statement)) = (self.observer.get(), observed) {
+            observe(&statement, started.elapsed());
         }
         outcome.map_err(statement_error)
     }
@@ -140,26 +145,30 @@ impl ConnectionTrait for KeptConnections {
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
         let (mut lease, started) = (self.lease().await?, Instant::now());
-        let outcome = lease.conn().execute(&statement).await;
-        self.end_statement(lease, &statement, started, outcome)
+        let observed = self.copy_for_observer(&statement);
+        let outcome = lease.conn().execute(statement).await;
+        self.end_statement(lease, observed, started, outcome)
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
         let (mut lease, started) = (self.lease().await?, Instant::now());
         let outcome = lease.conn().execute_text(sql).await;
-        self.end_statement(lease, &Statement::from_string(self.get_database_backend(), sql), started, outcome)
+        let observed = self.observer.get().map(|_| Statement::from_string(self.get_database_backend(), sql));
+        self.end_statement(lease, observed, started, outcome)
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
         let (mut lease, started) = (self.lease().await?, Instant::now());
-        let outcome = lease.conn().query_one(&statement).await;
-        self.end_statement(lease, &statement, started, outcome)
+        let observed = self.copy_for_observer(&statement);
+        let outcome = lease.conn().query_one(statement).await;
+        self.end_statement(lease, observed, started, outcome)
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         let (mut lease, started) = (self.lease().await?, Instant::now());
-        let outcome = lease.conn().query_all(&statement).await;
-        self.end_statement(lease, &statement, started, outcome)
+        let observed = self.copy_for_observer(&statement);
+        let outcome = lease.conn().query_all(statement).await;
+        self.end_statement(lease, observed, started, outcome)
     }
 }
 

@@ -342,10 +342,16 @@ impl Db {
         self.0.text_deletions.load(Ordering::Relaxed)
     }
 
-    /// Reports a statement of a transaction to the observer.
-    pub(super) fn report_statement(&self, statement: &Statement, elapsed: Duration) {
-        if let Some(observe) = self.0.observer.get() {
-            observe(statement, elapsed);
+    /// Returns a copy of a statement for [`Self::report_statement`], if there is an observer. A statement that runs
+    /// gives its values to the driver, and copying those of a large batch would cost as much as binding them.
+    pub(super) fn copy_for_observer(&self, statement: &Statement) -> Option<Statement> {
+        self.0.observer.get().map(|_| statement.clone())
+    }
+
+    /// Reports a statement of a transaction to the observer, if it was there before the statement ran.
+    pub(super) fn report_statement(&self, statement: Option<Statement>, elapsed: Duration) {
+        if let (Some(observe), Some(statement)) = (self.0.observer.get(), statement) {
+            observe(&statement, elapsed);
         }
     }
 

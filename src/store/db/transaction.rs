@@ -29,6 +29,7 @@
 //! deadlocks occur before the first WAL frame is written, so they are final.
 
 use crate::domain::limits;
+use crate::store::bound_rows::{RepeatedStatement, join_repeated};
 use crate::store::db::connection::statement_error;
 use crate::store::db::failure::{FailureKind, failure_kind};
 use crate::store::db::kept::{ConnectionLease, KeptConnections};
@@ -117,9 +118,22 @@ impl Transaction {
     /// Runs a statement that writes `rows` rows.
     pub(in crate::store) async fn write_rows(&self, statement: Statement, rows: u64) -> Result<(), DbErr> {
         let (mut state, started) = (self.begin_statement().await?, Instant::now());
-        let written = state.lease.conn().execute(&statement).await;
-        self.db.report_statement(&statement, started.elapsed());
+        let observed = self.db.copy_for_observer(&statement);
+        let written = state.lease.conn().execute(statement).await;
+        self.db.report_statement(observed, started.elapsed());
         self.end_statement(state, written, |_| rows).map(drop)
+    }
+
+    /// Runs statements one after another on SQLite, in one call of its thread. If one fails, the next ones do not run.
+    pub(in crate::store) async fn run_all(&self, statements: Vec<RepeatedStatement>) -> Result<(), DbErr> {
+        let (mut state, started) = (self.begin_statement().await?, Instant::now());
+        let observed: Vec<_> =
+            statements.iter().filter_map(|repeated| self.db.copy_for_observer(&repeated.first())).collect();
+        let result = state.lease.conn().execute(join_repeated(statements)).await;
+        for statement in observed {
+            self.db.report_statement(Some(statement), started.elapsed());
+        }
+        self.end_statement(state, result, ExecResult::rows_affected).map(drop)
     }
 
     /// Commits. After [`FailureKind::Unreachable`] the commit may nevertheless have happened. After
@@ -289,30 +303,33 @@ impl ConnectionTrait for Transaction {
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
         let (mut state, started) = (self.begin_statement().await?, Instant::now());
-        let result = state.lease.conn().execute(&statement).await;
-        self.db.report_statement(&statement, started.elapsed());
+        let observed = self.db.copy_for_observer(&statement);
+        let result = state.lease.conn().execute(statement).await;
+        self.db.report_statement(observed, started.elapsed());
         self.end_statement(state, result, ExecResult::rows_affected)
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
         let (mut state, started) = (self.begin_statement().await?, Instant::now());
         let result = state.lease.conn().execute_text(sql).await;
-        self.db.report_statement(&Statement::from_string(self.backend, sql), started.elapsed());
+        self.db.report_statement_with(|| Statement::from_string(self.backend, sql), started.elapsed());
         self.end_statement(state, result, ExecResult::rows_affected)
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
         let (mut state, started) = (self.begin_statement().await?, Instant::now());
-        let row = state.lease.conn().query_one(&statement).await;
-        self.db.report_statement(&statement, started.elapsed());
-        self.end_statement(state, row, |row| changed_rows(&statement, row.iter().count()))
+        let (observed, writes) = (self.db.copy_for_observer(&statement), writes(&statement.sql));
+        let row = state.lease.conn().query_one(statement).await;
+        self.db.report_statement(observed, started.elapsed());
+        self.end_statement(state, row, |row| if writes { row.iter().count() as u64 } else { 0 })
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         let (mut state, started) = (self.begin_statement().await?, Instant::now());
-        let rows = state.lease.conn().query_all(&statement).await;
-        self.db.report_statement(&statement, started.elapsed());
-        self.end_statement(state, rows, |rows| changed_rows(&statement, rows.len()))
+        let (observed, writes) = (self.db.copy_for_observer(&statement), writes(&statement.sql));
+        let rows = state.lease.conn().query_all(statement).await;
+        self.db.report_statement(observed, started.elapsed());
+        self.end_statement(state, rows, |rows| if writes { rows.len() as u64 } else { 0 })
     }
 }
 
@@ -326,10 +343,9 @@ fn push_calls(text: &mut String, calls: &[PreparedCall]) {
     }
 }
 
-/// Returns the number of rows that a statement with this number of result rows changed. A statement that writes returns
-/// the rows that it changed; all others change none.
-fn changed_rows(statement: &Statement, rows: usize) -> u64 {
-    let sql = statement.sql.trim_start();
-    let writes = |verb: &str| sql.get(..verb.len()).is_some_and(|first| first.eq_ignore_ascii_case(verb));
-    if ["INSERT", "UPDATE", "DELETE"].into_iter().any(writes) { rows as u64 } else { 0 }
+/// Returns true if the rows that a statement returns are rows that it changed.
+fn writes(sql: &str) -> bool {
+    let sql = sql.trim_start();
+    let is = |verb: &str| sql.get(..verb.len()).is_some_and(|first| first.eq_ignore_ascii_case(verb));
+    ["INSERT", "UPDATE", "DELETE"].into_iter().any(is)
 }

@@ -15,6 +15,7 @@ use crate::domain::time::Timestamp;
 use crate::protocol::envelope::Envelope;
 use crate::protocol::event_type::{EventType, StoredEventType};
 use crate::protocol::events::Event;
+use crate::store::bound_rows::RowsTemplate;
 use crate::store::db::transaction::Transaction;
 use crate::store::dialect::{self, Column};
 use crate::store::table_write::TableWrite;
@@ -22,8 +23,8 @@ use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 use std::collections::HashMap;
 use uuid::Uuid;
 
-/// Returns the write that appends `events` in their order; `None` if there are none. The calling function has locked their streams, and their revisions continue without
-/// a gap.
+/// Returns the write that appends `events` in their order; `None` if there are none. The calling function has locked
+/// their streams, and their revisions continue without a gap.
 ///
 /// The transaction must have locked or written a row before. On PostgreSQL it then has its transaction id before it
 /// draws a log id, as the [floor](crate::domain::floor) requires. An INSERT alone would draw the log id first.
@@ -48,12 +49,11 @@ pub fn append(events: &[Envelope], created_at: Timestamp) -> Option<TableWrite> 
                 NULLIF(q, '00000000-0000-0000-0000-000000000000'), p, $8::bigint
          FROM unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::text[], $5::uuid[], $6::uuid[], $7::text[])
               WITH ORDINALITY AS t(k, s, r, e, m, q, p, n) ORDER BY n",
-        sqlite:
-            "INSERT INTO outbox (stream_kind, stream_id, rev, event_type, message_id, quoted_id, payload, created_at)
-         SELECT value ->> 0, unhex(value ->> 1), value ->> 2, value ->> 3,
-                NULLIF(unhex(value ->> 4), zeroblob(16)), NULLIF(unhex(value ->> 5), zeroblob(16)),
-                value ->> 6, $2
-         FROM jsonb_each($1) ORDER BY key",
+        sqlite: RowsTemplate::Table {
+            text: "INSERT INTO outbox (stream_kind, stream_id, rev, event_type, message_id, quoted_id, payload, created_at)
+                   SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL",
+            row: "($1, $2, $3, $4, $5, $6, $7, $8)",
+        },
         columns,
         scalars: vec![created_at.into()],
     })
@@ -293,8 +293,9 @@ pub async fn read_tail(conn: &impl ConnectionTrait, floor: i64) -> Result<LogTai
                         GROUP BY stream_kind, stream_id)
          SELECT seen.xmin, grown.* FROM (SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS xmin) AS seen
          LEFT JOIN grown ON TRUE",
+        // The signs keep SQLite from reading a whole index in the order of the groups.
         "SELECT stream_kind, stream_id, max(rev) AS rev, max(id) AS id FROM outbox WHERE id > $1
-         GROUP BY stream_kind, stream_id",
+         GROUP BY +stream_kind, +stream_id",
         vec![floor.into()],
     );
     let rows = dialect::all(conn, statement).await?;

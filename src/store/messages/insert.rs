@@ -2,6 +2,7 @@
 
 use crate::domain::ids::{ConversationId, MessageId, Rev, Seq, UserId};
 use crate::domain::time::Timestamp;
+use crate::store::bound_rows::RowsTemplate;
 use crate::store::dialect::Column;
 use crate::store::table_write::TableWrite;
 use uuid::Uuid;
@@ -65,13 +66,12 @@ pub fn insert_messages(messages: &[NewMessageRow]) -> Option<TableWrite> {
          FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[], $6::uuid[], $7::text[], $8::text[],
                      $9::text[], $10::uuid[], $11::text[], $12::text[], $13::bigint[], $14::bigint[])
               AS m(i, c, s, n, r, u, k, x, d, q, t, h, at, a)",
-        sqlite: "INSERT INTO messages (id, conversation_id, seq, count, rev, sender_id, kind, content, data, reply_to_id,
+        sqlite: RowsTemplate::Table {
+            text: "INSERT INTO messages (id, conversation_id, seq, count, rev, sender_id, kind, content, data, reply_to_id,
                                temp_id, body_hash, created_at, mentions_all)
-         SELECT unhex(value ->> 0), unhex(value ->> 1), value ->> 2, value ->> 3, value ->> 4,
-                NULLIF(unhex(value ->> 5), zeroblob(16)), value ->> 6, value ->> 7, NULLIF(value ->> 8, ''),
-                NULLIF(unhex(value ->> 9), zeroblob(16)), NULLIF(value ->> 10, ''),
-                CASE WHEN value ->> 11 = '' THEN NULL ELSE unhex(value ->> 11) END, value ->> 12, value ->> 13
-         FROM jsonb_each($1)",
+                   SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL",
+            row: "($1, $2, $3, $4, $5, $6, $7, $8, NULLIF($9, ''), $10, NULLIF($11, ''), $12, $13, $14)",
+        },
         columns,
         scalars: Vec::new(),
     })

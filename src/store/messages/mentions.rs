@@ -1,6 +1,7 @@
 //! The statements of mentions of users in messages. [`super::parts`] reads them for the messages that clients get.
 
 use crate::domain::ids::{ConversationId, MessageId, Seq, UserId};
+use crate::store::bound_rows::RowsTemplate;
 use crate::store::dialect::{self, Column};
 use crate::store::table_write::TableWrite;
 use sea_orm::{ConnectionTrait, DbErr};
@@ -34,9 +35,11 @@ pub fn insert(mentions: &[NewMention]) -> Option<TableWrite> {
     Some(TableWrite {
         postgres: "INSERT INTO mentions (user_id, conversation_id, seq, message_id, position)
          SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::uuid[], $5::bigint[])",
-        sqlite: "INSERT INTO mentions (user_id, conversation_id, seq, message_id, position)
-         SELECT unhex(value ->> 0), unhex(value ->> 1), value ->> 2, unhex(value ->> 3), value ->> 4
-         FROM jsonb_each($1)",
+        sqlite: RowsTemplate::Table {
+            text: "INSERT INTO mentions (user_id, conversation_id, seq, message_id, position)
+                   SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL",
+            row: "($1, $2, $3, $4, $5)",
+        },
         columns,
         scalars: Vec::new(),
     })

@@ -25,7 +25,8 @@ pub(super) async fn are_empty(connection: &mut SqliteConnection) -> sqlx::Result
         && !sqlx::query_scalar::<_, bool>(has_rows).fetch_one(&mut *connection).await?)
 }
 
-/// Removes all statistics. After an error the calling code closes the connection, which may be in a transaction.
+/// Removes all statistics. The connection then runs no other statement whose plan matters, because it keeps the numbers
+/// of rows that it has read. After an error the calling code closes it: it may be in a transaction.
 pub(super) async fn remove(connection: &mut SqliteConnection) -> sqlx::Result<()> {
     connection.execute(REMOVE).await?;
     Ok(())

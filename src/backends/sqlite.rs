@@ -58,7 +58,7 @@ pub(super) async fn connect(settings: &Settings) -> BackendResult<Db> {
             "this program was built with SQLite {version}, but needs {major}.{minor}.{patch} or newer"
         )));
     }
-    if let Err(error) = remove_statistics(&writer).await {
+    if let Err(error) = remove_statistics(&write_options(settings)?, &writer).await {
         // The checkpointer tries again. A database that cannot be written at the moment can still be read.
         tracing::warn!(%error, "the statistics of the database were not removed");
     }
@@ -85,17 +85,15 @@ pub(super) async fn connect(settings: &Settings) -> BackendResult<Db> {
     Ok(Db::new(pools, Box::new(probe), history))
 }
 
-/// Removes the statistics before the connections that read open.
-async fn remove_statistics(writer: &SqlitePool) -> sqlx::Result<()> {
-    let mut connection = writer.acquire().await?;
-    if !planner_statistics::are_empty(&mut connection).await?
-        && let Err(error) = planner_statistics::remove(&mut connection).await
-    {
-        // It may be in a transaction.
-        connection.close_on_drop();
-        return Err(error);
+/// Removes the statistics before the connections that read open. A connection of its own does this: the one that removes
+/// statistics keeps a part of what it has read of them, and all others read the schema again.
+async fn remove_statistics(options: &SqliteConnectOptions, writer: &SqlitePool) -> sqlx::Result<()> {
+    if planner_statistics::are_empty(&mut *writer.acquire().await?).await? {
+        return Ok(());
     }
-    Ok(())
+    let mut connection = SqliteConnection::connect_with(options).await?;
+    planner_statistics::remove(&mut connection).await?;
+    connection.close().await
 }
 
 /// Inserts and deletes a row in one transaction, to test whether commits succeed. Storing an unchanged value would

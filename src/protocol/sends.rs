@@ -7,6 +7,7 @@ use crate::domain::ids::{ConversationId, MessageId, UserId};
 use crate::domain::limits;
 use crate::domain::tokens;
 use crate::error::{Error, FieldError, Result};
+use serde::Serialize;
 use serde_json::Value;
 
 /// A message to send that satisfies every rule that needs no database. [`Self::parse`] is the only way to get one.
@@ -64,8 +65,7 @@ impl CheckedSend {
         // The hash shows whether a `temp_id` is repeated with the same message or used again for another one. It is
         // stored, so its text stays as it is: the kind of a plain text is null in it.
         let kind_name = Some(kind).filter(|kind| *kind != MessageKind::Text).map(MessageKind::as_str);
-        let body = (content.as_str(), kind_name, &data, &attachment_ids, reply_to_id);
-        let body_hash = tokens::body_hash(&serde_json::to_vec(&body).expect("every key of JSON data is a text"));
+        let body_hash = hash(&(content.as_str(), kind_name, &data, &attachment_ids, reply_to_id));
         Ok(Self { conversation_id, sender_id: caller.user_id, kind, content, data, reply_to_id, temp_id, body_hash })
     }
 
@@ -108,6 +108,11 @@ impl CheckedSend {
     pub fn body_hash(&self) -> &str {
         &self.body_hash
     }
+}
+
+/// Returns the hash of the fields of a send, as a JSON array.
+fn hash(fields: &impl Serialize) -> String {
+    tokens::body_hash(&serde_json::to_vec(fields).expect("every key of JSON data is a text"))
 }
 
 impl SendMessage {

@@ -87,9 +87,8 @@ pub fn bind(
 ) -> Vec<RepeatedStatement> {
     let rows = columns.first().map_or(0, Column::row_count);
     let (text, part) = match template {
-        RowsTemplate::Table { text, row } => (Some(text), row),
         RowsTemplate::Update { one, .. } if rows <= FEW_ROWS => (None, one),
-        RowsTemplate::Update { text, row, .. } => (Some(text), row),
+        RowsTemplate::Table { text, row } | RowsTemplate::Update { text, row, .. } => (Some(text), row),
     };
     let (part, order) = positional(part);
     // The next lower power of two.

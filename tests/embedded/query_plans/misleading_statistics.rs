@@ -3,7 +3,7 @@
 //! nor on those that it opens later.
 
 use super::large_history::History;
-use super::make_every_call;
+use super::{access_token, make_every_call};
 use crate::harness::{TestApp, TestSend, in_folder};
 use crate::support::database::runs_on_postgres;
 use greenroom::domain::names::UserRef;
@@ -65,7 +65,7 @@ async fn recorded_statements(test: &TestApp) -> Vec<Statement> {
     });
     let history = young_history(test).await;
     send_large_batch(test).await;
-    make_every_call(test, &history, 0, &mut async |_: &str| {}).await;
+    make_every_call(test, &history, &access_token(test, &history).await, 0, &mut async |_: &str| {}).await;
     std::mem::take(&mut *recorded.lock().unwrap()).into_values().collect()
 }
 

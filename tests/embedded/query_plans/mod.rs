@@ -85,15 +85,23 @@ impl StatementChecker {
     }
 }
 
+/// Signs the owner of the history in.
+async fn access_token(test: &TestApp, history: &History) -> String {
+    logins::issue_tokens(&test.app, history.owner.user_id, "a test", "127.0.0.1").await.unwrap().access_token
+}
+
 /// Calls every route as the owner of the history, and the functions with which a session and a reader of the log read.
 /// After each call, `check` gets its name.
-async fn make_every_call(test: &TestApp, history: &History, messages: usize, check: &mut impl AsyncFnMut(&str)) {
-    let token =
-        logins::issue_tokens(&test.app, history.owner.user_id, "a test", "127.0.0.1").await.unwrap().access_token;
+async fn make_every_call(
+    test: &TestApp,
+    history: &History,
+    token: &str,
+    messages: usize,
+    check: &mut impl AsyncFnMut(&str),
+) {
     let idle = IdleActor.start();
     let sessions = SessionServices { app: test.app.clone(), hub: idle.clone().recipient(), presence: idle.recipient() };
     let service = init_service(http::service(HttpServices { sessions, draining: Draining::default() })).await;
-    check("the start").await;
 
     let mut rows = authorization_table::rows(TABLE, CALLERS.len());
     rows.retain(|row| !row.path.starts_with("/auth") && !row.path.contains("password") && row.path != "/ws");
@@ -157,13 +165,13 @@ async fn make_every_call(test: &TestApp, history: &History, messages: usize, che
 fn no_query_grows_with_the_length_of_the_history() {
     on_each_database(&async |test: &TestApp| {
         let history = History::fill(test, messages()).await;
-        let plans = PlanChecker::new(test).await;
+        let (plans, token) = (PlanChecker::new(test).await, access_token(test, &history).await);
         let mut checker =
             StatementChecker { plans, recorded: Arc::default(), checked: BTreeSet::new(), wrong: Vec::new() };
         let recorded = checker.recorded.clone();
         test.app.db().observe(move |statement, _| recorded.lock().unwrap().push(statement.clone()));
         let mut calls = 0;
-        make_every_call(test, &history, messages(), &mut async |call: &str| {
+        make_every_call(test, &history, &token, messages(), &mut async |call: &str| {
             calls += 1;
             checker.check(call).await;
         })

@@ -23,7 +23,7 @@ pub struct Gather {
 
 /// What a room does with the gathered events.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Decision {
+pub enum GatherDecision {
     Broadcast,
     /// Broadcast at this time. The room gets this answer once for each time.
     WaitUntil(Instant),
@@ -33,7 +33,7 @@ pub enum Decision {
 
 impl Gather {
     /// Adds events that came at `now` to a room with this number of sessions.
-    pub fn add(&mut self, batch: Arc<Batch>, sessions: usize, now: Instant) -> Decision {
+    pub fn add(&mut self, batch: Arc<Batch>, sessions: usize, now: Instant) -> GatherDecision {
         let may_wait = sessions >= limits::GATHER_SESSIONS && batch.envelopes.iter().all(has_no_effect);
         self.bytes += batch.bytes;
         self.batches.push(batch);
@@ -41,12 +41,12 @@ impl Gather {
         match end {
             Some(end) if may_wait && self.bytes < limits::PING_EVERY_BYTES => {
                 if self.batches.len() == 1 {
-                    Decision::WaitUntil(end)
+                    GatherDecision::WaitUntil(end)
                 } else {
-                    Decision::Waiting
+                    GatherDecision::Waiting
                 }
             }
-            _ => Decision::Broadcast,
+            _ => GatherDecision::Broadcast,
         }
     }
 
@@ -138,28 +138,32 @@ mod tests {
     #[test]
     fn events_that_follow_a_broadcast_are_broadcast_together() {
         let (mut gather, now) = (Gather::default(), Instant::now());
-        assert_eq!(gather.add(batch(1..=1), MANY, now), Decision::Broadcast, "nothing was broadcast before");
+        assert_eq!(gather.add(batch(1..=1), MANY, now), GatherDecision::Broadcast, "nothing was broadcast before");
         assert_eq!(take(&mut gather), [[1]]);
         gather.note_broadcast(now);
         let end = now + limits::GATHER_TIME;
         let soon = now + Duration::from_millis(1);
-        assert_eq!(gather.add(batch(2..=3), MANY, soon), Decision::WaitUntil(end));
-        assert_eq!(gather.add(batch(4..=4), MANY, soon), Decision::Waiting);
+        assert_eq!(gather.add(batch(2..=3), MANY, soon), GatherDecision::WaitUntil(end));
+        assert_eq!(gather.add(batch(4..=4), MANY, soon), GatherDecision::Waiting);
         assert_eq!(take(&mut gather), [[2, 3, 4]]);
         assert!(gather.is_empty());
-        assert_eq!(gather.add(batch(5..=5), MANY, soon), Decision::WaitUntil(end), "each wait has its own answer");
+        assert_eq!(
+            gather.add(batch(5..=5), MANY, soon),
+            GatherDecision::WaitUntil(end),
+            "each wait has its own answer"
+        );
     }
 
     #[test]
     fn the_first_event_after_a_pause_does_not_wait() {
         let (mut gather, now) = busy();
-        assert_eq!(gather.add(batch(1..=1), MANY, now + limits::GATHER_TIME), Decision::Broadcast);
+        assert_eq!(gather.add(batch(1..=1), MANY, now + limits::GATHER_TIME), GatherDecision::Broadcast);
     }
 
     #[test]
     fn a_small_room_does_not_wait() {
         let (mut gather, now) = busy();
-        assert_eq!(gather.add(batch(1..=1), MANY - 1, now), Decision::Broadcast);
+        assert_eq!(gather.add(batch(1..=1), MANY - 1, now), GatherDecision::Broadcast);
     }
 
     #[test]
@@ -167,7 +171,7 @@ mod tests {
         let (mut gather, now) = busy();
         let deleted = EventEffect::Deleted(MessageId(uuid::Uuid::nil()));
         gather.add(batch(1..=1), MANY, now);
-        assert_eq!(gather.add(batch_with(2..=2, 1, &deleted), MANY, now), Decision::Broadcast);
+        assert_eq!(gather.add(batch_with(2..=2, 1, &deleted), MANY, now), GatherDecision::Broadcast);
         assert_eq!(take(&mut gather), [[1, 2]]);
     }
 
@@ -176,9 +180,9 @@ mod tests {
         let (mut gather, now) = busy();
         let large = batch_with(2..=2, limits::PING_EVERY_BYTES, &EventEffect::None);
         gather.add(batch(1..=1), MANY, now);
-        assert_eq!(gather.add(large, MANY, now), Decision::Broadcast);
+        assert_eq!(gather.add(large, MANY, now), GatherDecision::Broadcast);
         assert_eq!(take(&mut gather), [[1, 2]]);
-        assert_eq!(gather.add(batch(3..=3), MANY, now), Decision::WaitUntil(now + limits::GATHER_TIME));
+        assert_eq!(gather.add(batch(3..=3), MANY, now), GatherDecision::WaitUntil(now + limits::GATHER_TIME));
     }
 
     #[test]

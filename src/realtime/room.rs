@@ -5,7 +5,7 @@
 //! that did not fit. A room stops when it has had no subscribers for [`IDLE_TIMEOUT`] and the hub agrees. If it ends
 //! for another reason, it sends `Gone` to its sessions, whose clients reconnect.
 
-use super::gather::{Decision, Gather};
+use super::gather::{Gather, GatherDecision};
 use super::order::{Order, RingBudget, Sink, SubscribeRequest};
 use crate::domain::ids::Rev;
 use crate::domain::limits;
@@ -132,9 +132,9 @@ impl Room {
     fn deliver(&mut self, batch: Arc<Batch>, ctx: &mut Context<Self>) {
         let now = Instant::now();
         match self.gather.add(batch, self.order.subscriber_count(), now) {
-            Decision::Broadcast => self.broadcast_gathered(ctx),
-            Decision::Waiting => {}
-            Decision::WaitUntil(end) => {
+            GatherDecision::Broadcast => self.broadcast_gathered(ctx),
+            GatherDecision::Waiting => {}
+            GatherDecision::WaitUntil(end) => {
                 let timer = ctx.run_later(end - now, |room, ctx| {
                     room.gather_timer = None;
                     room.broadcast_gathered(ctx);

@@ -63,7 +63,7 @@ pub enum Argument {
 pub struct Hex(String);
 
 impl Hex {
-    /// Encodes bytes.
+    /// Encodes bytes, each as two lowercase digits.
     pub fn encode(bytes: &[u8]) -> Self {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let digit = |value: u8| char::from(DIGITS[usize::from(value)]);

@@ -97,17 +97,9 @@ struct EndedBatch {
 impl Writer {
     fn new(app: &App, limits: WriterLimits, stats: &Arc<WriterStats>) -> Self {
         let (side_done, side_ended) = mpsc::unbounded_channel();
-        let (app, stats, queue) = (app.clone(), stats.clone(), SendQueue::default());
-        Self {
-            app,
-            limits,
-            stats,
-            queue,
-            side_tasks: HashSet::new(),
-            gather: SendGather::default(),
-            side_done,
-            side_ended,
-        }
+        let (app, stats, side_tasks) = (app.clone(), stats.clone(), HashSet::new());
+        let (queue, gather) = (SendQueue::default(), SendGather::default());
+        Self { app, limits, stats, queue, side_tasks, gather, side_done, side_ended }
     }
 
     async fn run(mut self, queue: &mut mpsc::UnboundedReceiver<SendJob>) {
@@ -171,8 +163,7 @@ impl Writer {
         let mut conversations: Vec<ConversationId> = batch.iter().map(QueuedSend::conversation_id).collect();
         conversations.sort_unstable();
         conversations.dedup();
-        let (app, stats) = (self.app.clone(), self.stats.clone());
-        let sends = batch.len();
+        let (app, stats, sends) = (self.app.clone(), self.stats.clone(), batch.len());
         Box::pin(async move { EndedBatch { sends, conversations, postponed: commit(&app, &stats, batch).await } })
     }
 

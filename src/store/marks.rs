@@ -101,7 +101,7 @@ pub async fn update(
     updates: &[MarkUpdate],
     now: Timestamp,
 ) -> Result<Vec<UpdatedMarks>, DbErr> {
-    let marks = compute(conn, updates, "FOR NO KEY UPDATE OF p SKIP LOCKED").await?;
+    let marks = compute(conn, updates, "FOR NO KEY UPDATE SKIP LOCKED").await?;
     let changed: Vec<&UpdatedMarks> = marks.iter().filter(|mark| mark.has_moved()).collect();
     if changed.is_empty() {
         return Ok(marks);
@@ -146,20 +146,25 @@ pub async fn list_current(
     compute(conn, &updates, "").await
 }
 
-/// Reads the rows with the clause `lock` and returns the marks as they will be after the update.
+/// Reads the rows of participants with the clause `lock` and returns the marks as they will be after the update.
 async fn compute(conn: &impl ConnectionTrait, updates: &[MarkUpdate], lock: &str) -> Result<Vec<UpdatedMarks>, DbErr> {
     const COLUMNS: &str =
         "p.conversation_id, p.user_id, p.last_read_seq, p.last_read_count, p.delivered_seq, c.last_seq, c.last_count,
             c.member_count, u.share_read_receipts";
     let old_hidden = hidden::unread_count_query("p.last_read_seq");
+    // LIMIT keeps PostgreSQL from joining whole tables with a plan that it made when they were small, and the order by
+    // `seq`, which is no equality, from finding the message by another index.
     let postgres = format!(
         "SELECT {COLUMNS}, t.r, t.d, {old_hidden} AS old_hidden, {} AS new_hidden,
-                (SELECT m.count FROM messages m WHERE m.conversation_id = c.id AND m.seq = LEAST(t.r, c.last_seq)) AS target_count
+                (SELECT m.count FROM messages m
+                 WHERE m.conversation_id = t.c AND m.seq >= LEAST(t.r, c.last_seq) AND m.seq <= LEAST(t.r, c.last_seq)
+                 ORDER BY m.seq LIMIT 1) AS target_count
          FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[]) AS t(c, u, r, d)
-         JOIN participants p ON p.conversation_id = t.c AND p.user_id = t.u AND p.left_at IS NULL
-         JOIN conversations c ON c.id = p.conversation_id AND c.deleted_at IS NULL
-         JOIN users u ON u.id = p.user_id
-         ORDER BY p.conversation_id, p.user_id {lock}",
+         CROSS JOIN LATERAL (
+             SELECT * FROM participants WHERE conversation_id = t.c AND user_id = t.u AND left_at IS NULL LIMIT 1 {lock}
+         ) p
+         CROSS JOIN LATERAL (SELECT * FROM conversations WHERE id = t.c AND deleted_at IS NULL LIMIT 1) c
+         CROSS JOIN LATERAL (SELECT share_read_receipts FROM users WHERE id = t.u LIMIT 1) u",
         hidden::unread_count_query("GREATEST(p.last_read_seq, LEAST(t.r, c.last_seq))")
     );
     let sqlite = format!(
@@ -216,8 +221,10 @@ pub async fn list_existing(
         conn,
         "SELECT p.conversation_id, p.user_id
          FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[]) AS t(c, u, r, d)
-         JOIN participants p ON p.conversation_id = t.c AND p.user_id = t.u AND p.left_at IS NULL
-         JOIN conversations c ON c.id = p.conversation_id AND c.deleted_at IS NULL",
+         CROSS JOIN LATERAL (
+             SELECT * FROM participants WHERE conversation_id = t.c AND user_id = t.u AND left_at IS NULL LIMIT 1
+         ) p
+         CROSS JOIN LATERAL (SELECT 1 FROM conversations WHERE id = t.c AND deleted_at IS NULL LIMIT 1) c",
         "SELECT p.conversation_id, p.user_id FROM jsonb_each($1) AS t
          CROSS JOIN participants p ON p.conversation_id = unhex(t.value ->> 0) AND p.user_id = unhex(t.value ->> 1)
                                   AND p.left_at IS NULL

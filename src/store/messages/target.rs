@@ -26,8 +26,9 @@ pub async fn find(
 ) -> Result<Option<TargetMessage>, DbErr> {
     let statement = dialect::plain(
         conn,
-        "SELECT m.seq, m.sender_id, m.deleted_at, m.pinned_at FROM messages m
-         WHERE m.conversation_id = $1 AND m.id = $2
+        // LIMIT keeps PostgreSQL from reading all messages of the conversation with a plan that it made when they were few.
+        "SELECT m.seq, m.sender_id, m.deleted_at, m.pinned_at FROM (SELECT * FROM messages WHERE id = $2 LIMIT 1) m
+         WHERE m.conversation_id = $1
            AND NOT EXISTS (SELECT 1 FROM hidden_messages h
                            WHERE h.user_id = $3 AND h.conversation_id = $1 AND h.seq = m.seq)",
         vec![conversation.into(), message.into(), viewer.into()],

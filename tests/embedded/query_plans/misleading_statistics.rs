@@ -28,7 +28,7 @@ struct Expected {
 }
 
 /// Creates a group with a few messages.
-async fn young_history(test: &TestApp) -> History {
+pub async fn young_history(test: &TestApp) -> History {
     let [owner, target, second_admin, guest] = test.users(4).await.try_into().unwrap();
     let room = test.group(&[owner, target]).await;
     let admins = [UserRef::Id(second_admin.user_id)];

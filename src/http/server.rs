@@ -21,6 +21,10 @@ use std::rc::Rc;
 
 /// Starts the server at `address`, with at most `max_connections` connections at a time. Returns the server and the
 /// address that it listens at. When the server stops, calls in progress have [`limits::SHUTDOWN_TIMEOUT`] to end.
+///
+/// # Panics
+///
+/// Never: a worker creates the service before it accepts a connection.
 pub fn listen(
     address: SocketAddr,
     services: HttpServices,

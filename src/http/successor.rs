@@ -6,7 +6,9 @@ use std::rc::Rc;
 
 /// What the task of a connection does after the framework has handed the connection over. Empty until then.
 #[derive(Clone, Default)]
-pub struct Successor(Rc<Cell<Option<Pin<Box<dyn Future<Output = ()>>>>>>);
+pub struct Successor(Rc<Cell<Option<Next>>>);
+
+type Next = Pin<Box<dyn Future<Output = ()>>>;
 
 impl Successor {
     /// Sets what follows.

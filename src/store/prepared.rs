@@ -88,7 +88,7 @@ impl Argument {
             Self::Int(number) => write!(text, "'{number}'").expect("a String takes every text"),
             Self::Hex(Hex(digits)) => text.extend(["'", digits, "'"]),
             Self::Uuids(ids) => {
-                push_list(text, ids, |text, id| write!(text, "{id}").expect("a String takes every text"))
+                push_list(text, ids, |text, id| write!(text, "{id}").expect("a String takes every text"));
             }
             Self::Hexes(texts) => push_list(text, texts, |text, Hex(digits)| text.extend(["\"", digits, "\""])),
         }

@@ -68,12 +68,11 @@ impl KeptConnections {
         let permit = permit.map_err(|_| DbErr::ConnectionAcquire(ConnAcquireErr::Timeout))?;
         let permit = permit.map_err(|_| DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed))?;
         let kept = lock(&self.idle).pop();
-        let kept = match kept.filter(|kept| self.is_usable(kept)) {
-            Some(kept) => kept,
-            None => {
-                let now = Instant::now();
-                KeptConnection { conn: TakenConnection::take(&self.pool).await?, taken_at: now, used_at: now }
-            }
+        let kept = if let Some(kept) = kept.filter(|kept| self.is_usable(kept)) {
+            kept
+        } else {
+            let now = Instant::now();
+            KeptConnection { conn: TakenConnection::take(&self.pool).await?, taken_at: now, used_at: now }
         };
         Ok(ConnectionLease { kept: Some(kept), needs_test: false, idle: self.idle.clone(), permit })
     }

@@ -168,14 +168,11 @@ impl Transaction {
             // The data of `last` was refused before COMMIT. The connection stays, so that refused data costs little.
             state.stage = Stage::Ended;
         }
-        committed.map_err(|error| {
-            match failure_kind(&error) {
-                // The error concerns this transaction only; another one may succeed.
-                FailureKind::Data | FailureKind::Retry | FailureKind::Timeout | FailureKind::Busy => {}
-                FailureKind::Unreachable => self.db.report_failure(DbState::Down),
-                FailureKind::Unwritable | FailureKind::Fault => self.db.report_failure(DbState::ReadOnly),
-            }
-            error
+        committed.inspect_err(|error| match failure_kind(error) {
+            // The error concerns this transaction only; another one may succeed.
+            FailureKind::Data | FailureKind::Retry | FailureKind::Timeout | FailureKind::Busy => {}
+            FailureKind::Unreachable => self.db.report_failure(DbState::Down),
+            FailureKind::Unwritable | FailureKind::Fault => self.db.report_failure(DbState::ReadOnly),
         })
     }
 

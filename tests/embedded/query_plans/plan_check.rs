@@ -10,6 +10,7 @@ use sea_orm::sea_query::{ArrayType, Value as Parameter};
 use sea_orm::{ConnectionTrait, DatabaseConnection, SqlxSqliteConnector, Statement};
 use serde_json::Value;
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -131,7 +132,11 @@ fn parameter(value: &Parameter) -> (String, String) {
         Parameter::String(value) => ("text".to_owned(), literal(value.as_deref().map(quoted))),
         Parameter::Uuid(value) => ("uuid".to_owned(), literal(value.map(|id| quoted(&id.to_string())))),
         Parameter::Bytes(value) => {
-            let hex = |bytes: &Vec<u8>| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+            let push = |mut digits: String, byte: &u8| {
+                write!(digits, "{byte:02x}").unwrap();
+                digits
+            };
+            let hex = |bytes: &Vec<u8>| bytes.iter().fold(String::new(), push);
             ("bytea".to_owned(), literal(value.as_ref().map(|bytes| quoted(&format!("\\x{}", hex(bytes))))))
         }
         Parameter::Array(kind, values) => {

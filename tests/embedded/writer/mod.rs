@@ -355,12 +355,12 @@ fn the_texts_of_a_lone_send_are_stored_as_they_were_sent() {
         let long = "ü".repeat(3_000);
         for text in ["'); DROP TABLE messages; --", "\\x41 {\"a\",NULL} $1 ${}", "ไทย Việt 🦀", &long] {
             let temp_id: String = text.chars().take(20).collect();
-            let send = TestSend::new(groups[0], &users[0], text).with_temp_id(&temp_id);
-            let sent = test.send(TestSend { reply_to: quoted, ..send.clone() }).await.unwrap();
+            let original = TestSend::new(groups[0], &users[0], text).with_temp_id(&temp_id);
+            let sent = test.send(TestSend { reply_to: quoted, ..original.clone() }).await.unwrap();
             let seen = messages::get(&test.app, &users[0], sent.message.id).await.unwrap();
             assert_eq!((seen.content.as_str(), seen.temp_id.as_deref()), (text, Some(temp_id.as_str())));
             assert_eq!(seen.reply_to.map(|quote| quote.id), quoted);
-            let again = test.send(TestSend { reply_to: quoted, id: MessageId::new(), ..send }).await.unwrap();
+            let again = test.send(TestSend { reply_to: quoted, id: MessageId::new(), ..original }).await.unwrap();
             assert_eq!((again.repeated, again.message.id), (true, sent.message.id));
             quoted = Some(sent.message.id);
         }

@@ -9,42 +9,42 @@ use uuid::Uuid;
 pub struct Cells<'r>(pub &'r QueryResult);
 
 impl Cells<'_> {
-    fn get<T: TryGetable>(&self, index: usize) -> Result<T, DbErr> {
+    fn get<T: TryGetable>(self, index: usize) -> Result<T, DbErr> {
         self.0.try_get_by_index(index)
     }
 
     /// Returns the number of the part that the row belongs to.
-    pub fn part(&self) -> Result<i32, DbErr> {
+    pub fn part(self) -> Result<i32, DbErr> {
         self.get(0)
     }
 
     /// Returns the id `a` (1), `b` (2) or `c` (3).
-    pub fn id<T: From<Uuid>>(&self, index: usize) -> Result<Option<T>, DbErr> {
+    pub fn id<T: From<Uuid>>(self, index: usize) -> Result<Option<T>, DbErr> {
         Ok(self.get::<Option<Uuid>>(index)?.map(T::from))
     }
 
     /// Does the same as [`Self::id`] for an id that every row of the part has.
-    pub fn own_id<T: From<Uuid>>(&self, index: usize) -> Result<T, DbErr> {
+    pub fn own_id<T: From<Uuid>>(self, index: usize) -> Result<T, DbErr> {
         self.get::<Uuid>(index).map(T::from)
     }
 
     /// Returns the number `n1` … `n7`.
-    pub fn number(&self, index: usize) -> Result<Option<i64>, DbErr> {
+    pub fn number(self, index: usize) -> Result<Option<i64>, DbErr> {
         self.get(3 + index)
     }
 
     /// Does the same as [`Self::number`] for a number that every row of the part has.
-    pub fn own_number(&self, index: usize) -> Result<i64, DbErr> {
+    pub fn own_number(self, index: usize) -> Result<i64, DbErr> {
         self.get(3 + index)
     }
 
     /// Returns the text `t1` … `t4`.
-    pub fn text(&self, index: usize) -> Result<Option<String>, DbErr> {
+    pub fn text(self, index: usize) -> Result<Option<String>, DbErr> {
         self.get(10 + index)
     }
 
     /// Does the same as [`Self::text`] for a text that every row of the part has.
-    pub fn own_text(&self, index: usize) -> Result<String, DbErr> {
+    pub fn own_text(self, index: usize) -> Result<String, DbErr> {
         self.get(10 + index)
     }
 }

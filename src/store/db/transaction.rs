@@ -152,15 +152,16 @@ impl Transaction {
             state.stage = Stage::Ended;
             return Ok(());
         }
-        let (mut text, started) = (String::new(), Instant::now());
+        let mut text = String::new();
         push_calls(&mut text, last.as_slice());
+        // How long it takes without COMMIT is not known.
+        self.report_calls(last.as_slice(), Instant::now());
         if !text.is_empty() {
             text.push_str("; ");
         }
         text.push_str("COMMIT");
         state.stage = Stage::Committing(Instant::now());
         let committed = state.lease.conn().execute_text(&text).await;
-        self.report_calls(last.as_slice(), started);
         state.stage = if committed.is_ok() { Stage::Ended } else { Stage::Unusable };
         let committed = committed.map(drop).map_err(statement_error);
         let is_refused = committed.as_ref().is_err_and(|error| failure_kind(error) == FailureKind::Data);

@@ -18,7 +18,8 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-/// Makes statements panic: the next one that contains a text, or all that have a text among their values.
+/// Makes statements panic: the next one that contains a text, or all that have a text among their values, as it is or in
+/// hexadecimal.
 #[derive(Clone, Default)]
 pub struct PanickingStatements(Arc<Mutex<(Option<&'static str>, Option<&'static str>)>>);
 
@@ -29,7 +30,8 @@ impl PanickingStatements {
         app.db().observe(move |statement, _| {
             let mut texts = installed.0.lock().unwrap();
             let is_next = texts.0.is_some_and(|text| statement.sql.contains(text));
-            let has_value = texts.1.is_some_and(|text| format!("{:?}", statement.values).contains(text));
+            let values = format!("{:?}", statement.values);
+            let has_value = texts.1.is_some_and(|text| values.contains(text) || values.contains(&to_hex(text)));
             if is_next {
                 texts.0 = None;
             }
@@ -46,6 +48,10 @@ impl PanickingStatements {
     fn at_value(&self, value: Option<&'static str>) {
         self.0.lock().unwrap().1 = value;
     }
+}
+
+fn to_hex(text: &str) -> String {
+    text.bytes().fold(String::new(), |digits, byte| digits + &format!("{byte:02x}"))
 }
 
 /// The number of sends. Each has a `temp_id`, so that it can be repeated.

@@ -288,11 +288,6 @@ pub const RING_BYTES: usize = 256 * 1024;
 pub const PENDING_EVENTS: usize = 1024;
 /// The interval at which a ring drops old events. An event stays in the ring for one to two intervals.
 pub const RING_ROUND: Duration = Duration::from_mins(1);
-/// A room with at least so many sessions on a node gathers events while it is busy.
-pub const GATHER_SESSIONS: usize = 300;
-/// A busy room broadcasts at most once in this time, so an event waits no longer. A room that has not broadcast for this
-/// time does not wait.
-pub const GATHER_TIME: Duration = Duration::from_millis(5);
 /// A gap in a room waits this long for late events before the room reads the log.
 pub const GAP_WAIT: Duration = Duration::from_millis(20);
 /// The interval at which the catch-up reads the log for events that were not delivered.

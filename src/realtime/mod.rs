@@ -14,7 +14,6 @@
 pub mod catch_up;
 pub mod following;
 pub mod frame_limit;
-pub mod gather;
 pub mod hub;
 pub mod log_reader;
 pub mod order;

@@ -5,15 +5,13 @@
 //! that did not fit. A room stops when it has had no subscribers for [`IDLE_TIMEOUT`] and the hub agrees. If it ends
 //! for another reason, it sends `Gone` to its sessions, whose clients reconnect.
 
-use super::gather::{Gather, GatherDecision};
 use super::order::{Order, RingBudget, Sink, SubscribeRequest};
 use crate::domain::ids::Rev;
 use crate::domain::limits;
 use crate::domain::stream::Stream;
-use crate::mailboxes::{Batch, ReadLog, ReadPurpose, Retire, RoomEvent, SessionHandle, ToRoom};
+use crate::mailboxes::{ReadLog, ReadPurpose, Retire, RoomEvent, SessionHandle, ToRoom};
 use crate::supervision::Part;
 use actix::prelude::*;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
@@ -36,11 +34,9 @@ pub struct RoomServices {
 pub struct Room {
     stream: Stream,
     order: Order<SessionHandle>,
-    gather: Gather,
     hub: Recipient<Retire>,
     services: RoomServices,
     gap_timer: Option<SpawnHandle>,
-    gather_timer: Option<SpawnHandle>,
     ring_timer: Option<SpawnHandle>,
     idle_timer: Option<SpawnHandle>,
     /// When the room last asked whether the database has another history.
@@ -51,18 +47,7 @@ impl Room {
     /// Returns the room of a stream. It holds all events back until its first subscription brings a checked revision.
     pub fn new(stream: Stream, hub: Recipient<Retire>, services: RoomServices) -> Self {
         let order = Order::new(services.ring_budget.clone());
-        Self {
-            stream,
-            order,
-            gather: Gather::default(),
-            hub,
-            services,
-            gap_timer: None,
-            gather_timer: None,
-            ring_timer: None,
-            idle_timer: None,
-            verified_at: None,
-        }
+        Self { stream, order, hub, services, gap_timer: None, ring_timer: None, idle_timer: None, verified_at: None }
     }
 
     /// Starts and cancels the timers after a message: for a gap, for events in the ring, and for a room without
@@ -128,38 +113,6 @@ impl Room {
         let _ = self.services.log.try_send(ReadLog::new(self.stream, broadcast_to, purpose, ctx.address().recipient()));
     }
 
-    /// Broadcasts a commit, together with the events that wait, or makes it wait.
-    fn deliver(&mut self, batch: Arc<Batch>, ctx: &mut Context<Self>) {
-        let now = Instant::now();
-        match self.gather.add(batch, self.order.subscriber_count(), now) {
-            GatherDecision::Broadcast => self.broadcast_gathered(ctx),
-            GatherDecision::Waiting => {}
-            GatherDecision::WaitUntil(end) => {
-                let timer = ctx.run_later(end - now, |room, ctx| {
-                    room.gather_timer = None;
-                    room.broadcast_gathered(ctx);
-                    room.update_timers(ctx);
-                });
-                self.gather_timer = Some(timer);
-            }
-        }
-    }
-
-    /// Passes the gathered events to the order.
-    fn broadcast_gathered(&mut self, ctx: &mut Context<Self>) {
-        if let Some(timer) = self.gather_timer.take() {
-            ctx.cancel_future(timer);
-        }
-        if self.gather.is_empty() {
-            return;
-        }
-        let mut sink = self.sink(ctx);
-        for part in self.gather.take().iter().flat_map(Batch::chunks) {
-            self.order.deliver(&part, &mut sink);
-        }
-        self.gather.note_broadcast(Instant::now());
-    }
-
     fn sink(&self, ctx: &Context<Self>) -> RoomSink {
         RoomSink { stream: self.stream, log: self.services.log.clone(), room: ctx.address().recipient() }
     }
@@ -202,21 +155,17 @@ impl Handler<ToRoom> for Room {
     type Result = ();
 
     fn handle(&mut self, message: ToRoom, ctx: &mut Self::Context) {
-        let message = match message {
-            ToRoom::Deliver(batch) if batch.bytes <= limits::LIVE_BYTES => {
-                self.verify_history(batch.last_rev(), ctx);
-                self.deliver(batch, ctx);
-                return self.update_timers(ctx);
-            }
-            other => other,
-        };
-        // Everything else comes after the events that came before it.
-        self.broadcast_gathered(ctx);
         let mut sink = self.sink(ctx);
         match message {
             ToRoom::Deliver(batch) => {
                 self.verify_history(batch.last_rev(), ctx);
-                self.order.postpone(&batch, &mut sink);
+                if batch.bytes > limits::LIVE_BYTES {
+                    self.order.postpone(&batch, &mut sink);
+                } else {
+                    for part in batch.chunks() {
+                        self.order.deliver(&part, &mut sink);
+                    }
+                }
             }
             ToRoom::Head(rev) => self.order.note_known(rev),
             ToRoom::Ephemeral(text, except) => {

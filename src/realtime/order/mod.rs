@@ -105,11 +105,6 @@ impl<H: Clone> Order<H> {
         self.subscribers.is_empty()
     }
 
-    /// Returns the number of subscribers.
-    pub fn subscriber_count(&self) -> usize {
-        self.subscribers.len()
-    }
-
     /// Returns whether the room misses an event that exists, and does not read it at this moment.
     pub fn has_gap(&self) -> bool {
         self.gap_read.is_none() && self.broadcast_to.is_some_and(|broadcast_to| broadcast_to < self.highest_known)

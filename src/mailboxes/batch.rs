@@ -37,6 +37,7 @@ impl Batch {
     }
 
     /// Returns the events after `after` up to `last`: `None` if there are none, the batch itself if it is all of them.
+    #[inline]
     pub fn between(self: &Arc<Self>, after: Rev, last: Rev) -> Option<Arc<Self>> {
         let wanted = |envelope: &&Envelope| envelope.rev > after && envelope.rev <= last;
         if self.envelopes.first().as_ref().is_some_and(wanted) && self.last_rev() <= last {
@@ -66,6 +67,7 @@ impl Batch {
     }
 
     /// Returns the revision of the last event; 0 if there is none.
+    #[inline]
     pub fn last_rev(&self) -> Rev {
         self.envelopes.last().map_or(Rev(0), |envelope| envelope.rev)
     }

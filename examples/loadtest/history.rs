@@ -4,7 +4,6 @@
 //! and sends its next request when it has read the last answer (closed loop).
 
 use std::rc::Rc;
-use std::time::Duration;
 
 use serde::Deserialize;
 use tokio::sync::watch;
@@ -12,6 +11,7 @@ use tokio::sync::watch;
 use crate::Result;
 use crate::measurement::{Clock, Counters, observe};
 use crate::options::{HistoryOptions, Options};
+use crate::page_reader::{PageReader, count_page, report_pages};
 use crate::progress;
 use crate::report::Report;
 use crate::socket::{Socket, error_code, find};
@@ -27,8 +27,6 @@ const SOCKETS_PER_USER: usize = 16;
 const WINDOW: u64 = 256 / (2 * SOCKETS_PER_USER as u64);
 /// The characters of a message.
 const CONTENT_CHARACTERS: usize = 100;
-/// A request without an answer after this time is an error.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The parts of an answer that the tool checks.
 #[derive(Deserialize)]
@@ -58,9 +56,8 @@ pub async fn run(target: &mut Target, options: &Options, load: &HistoryOptions) 
     for number in 0..load.connections {
         // The clients use both users in turn, because the server bounds the calls of each user.
         let client = HistoryClient {
-            http: reqwest::Client::builder().no_proxy().timeout(REQUEST_TIMEOUT).pool_max_idle_per_host(1).build()?,
+            reader: PageReader::new(&users[number as usize % 2].access_token)?,
             url: target.api(&format!("/conversations/{conversation_id}/messages?limit={PAGE_ITEMS}")),
-            access_token: users[number as usize % 2].access_token.clone(),
             message_count: load.messages,
             random: Random(u64::from(number) << 32),
             clock,
@@ -74,19 +71,13 @@ pub async fn run(target: &mut Target, options: &Options, load: &HistoryOptions) 
         task.await?;
     }
 
-    let seconds = options.seconds as f64;
     let mut report = Report::new("history");
     report.add("messages", load.messages);
     report.add("content_characters", CONTENT_CHARACTERS);
     report.add("page_items", PAGE_ITEMS);
     report.add("connections", load.connections);
     report.add("fresh_start", restarted);
-    report.add("seconds", options.seconds);
-    report.add("requests", counters.sent.get());
-    report.add_rounded("requests_per_second", Some(counters.acknowledged_measured.get() as f64 / seconds));
-    report.add_latency("request", &counters.acknowledgement);
-    report.add_errors(&counters);
-    report.add_cost(&cost, seconds, "request", counters.acknowledged_measured.get());
+    report_pages(&mut report, options, &counters, &cost);
     Ok(report)
 }
 
@@ -143,12 +134,11 @@ async fn send(mut socket: Socket, frame: Rc<str>, message_count: u64, counters: 
     }
 }
 
-/// A client with one HTTP connection.
+/// A client that reads random pages.
 struct HistoryClient {
-    http: reqwest::Client,
+    reader: PageReader,
     /// The address of a page, without the parameter `before`.
     url: String,
-    access_token: String,
     message_count: u64,
     random: Random,
     clock: Clock,
@@ -174,28 +164,13 @@ impl HistoryClient {
                 self.counters.add_error(&error.to_string());
                 continue;
             }
-            let now = self.clock.now();
-            Counters::add(&self.counters.acknowledged);
-            if self.clock.is_measured(now) {
-                Counters::add(&self.counters.acknowledged_measured);
-            }
-            if self.clock.is_measured(sent_at) {
-                self.counters.acknowledgement.record(now - sent_at);
-            }
+            count_page(&self.counters, self.clock, sent_at);
         }
     }
 
     /// Reads the page before the `seq` in `before`. Fails unless it contains exactly the 50 messages before it.
     async fn read_page(&self, before: u64) -> Result<()> {
-        let request = self.http.get(format!("{}&before={before}", self.url)).bearer_auth(&self.access_token);
-        // Addresses of requests are not in these errors, so that equal errors are counted together.
-        let answer = request.send().await.map_err(reqwest::Error::without_url)?;
-        let status = answer.status();
-        let body = answer.bytes().await.map_err(reqwest::Error::without_url)?;
-        if !status.is_success() {
-            return Err(format!("{} {}", status.as_u16(), error_code(&String::from_utf8_lossy(&body))).into());
-        }
-        let page: Page = serde_json::from_slice(&body)?;
+        let page: Page = self.reader.read(&format!("{}&before={before}", self.url)).await?;
         if page.items.len() as u64 != PAGE_ITEMS {
             return Err(format!("a page with {} messages", page.items.len()).into());
         }

@@ -3,7 +3,6 @@
 //! A twenty-fifth of the conversations are direct, the others are groups of two. Each has one message by the other user.
 
 use std::rc::Rc;
-use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::json;
@@ -12,16 +11,14 @@ use tokio::sync::watch;
 use crate::Result;
 use crate::measurement::{Clock, Counters, observe};
 use crate::options::{ListOptions, Options};
+use crate::page_reader::{PageReader, count_page, report_pages};
 use crate::progress;
 use crate::report::Report;
-use crate::socket::error_code;
 use crate::target::Target;
 use crate::users::{RegisteredUser, create_direct_conversations, create_group, post, refresh, register};
 
 /// How many of the conversations there are for each direct one.
 const CONVERSATIONS_PER_PEER: u32 = 25;
-/// A request without an answer after this time is an error.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The parts of an answer that the tool checks.
 #[derive(Deserialize)]
@@ -49,9 +46,8 @@ pub async fn run(target: &mut Target, options: &Options, load: &ListOptions) -> 
     let mut tasks = Vec::new();
     for number in 0..load.connections {
         let client = ListClient {
-            http: reqwest::Client::builder().no_proxy().timeout(REQUEST_TIMEOUT).pool_max_idle_per_host(1).build()?,
+            reader: PageReader::new(&users[0].access_token)?,
             url: target.api(&format!("/conversations?limit={}", load.page)),
-            access_token: users[0].access_token.clone(),
             expected: load.conversations.min(load.page) as usize,
             next_due: interval * u64::from(number) / u64::from(load.connections),
             interval,
@@ -66,20 +62,14 @@ pub async fn run(target: &mut Target, options: &Options, load: &ListOptions) -> 
         task.await?;
     }
 
-    let seconds = options.seconds as f64;
     let mut report = Report::new("list");
     report.add("rate_wanted", load.rate);
     report.add("conversations", load.conversations);
     report.add("page_items", load.page);
     report.add("connections", load.connections);
     report.add("fresh_start", restarted);
-    report.add("seconds", options.seconds);
-    report.add("requests", counters.sent.get());
-    report.add_rounded("requests_per_second", Some(counters.acknowledged_measured.get() as f64 / seconds));
-    report.add_latency("request", &counters.acknowledgement);
     report.add_latency("own_lateness", &counters.lateness);
-    report.add_errors(&counters);
-    report.add_cost(&cost, seconds, "request", counters.acknowledged_measured.get());
+    report_pages(&mut report, options, &counters, &cost);
     Ok(report)
 }
 
@@ -102,11 +92,10 @@ async fn create_conversations(target: &Target, users: &[RegisteredUser], count: 
     Ok(())
 }
 
-/// A client with one HTTP connection.
+/// A client that reads the first page at even intervals.
 struct ListClient {
-    http: reqwest::Client,
+    reader: PageReader,
     url: String,
-    access_token: String,
     /// The number of conversations in an answer.
     expected: usize,
     next_due: u64,
@@ -137,28 +126,13 @@ impl ListClient {
                 self.counters.add_error(&error.to_string());
                 continue;
             }
-            let now = self.clock.now();
-            Counters::add(&self.counters.acknowledged);
-            if self.clock.is_measured(now) {
-                Counters::add(&self.counters.acknowledged_measured);
-            }
-            if self.clock.is_measured(due) {
-                self.counters.acknowledgement.record(now.saturating_sub(due));
-            }
+            count_page(&self.counters, self.clock, due);
         }
     }
 
     /// Reads one page. Fails unless it has as many conversations as it should have, each with one unread message.
     async fn read_page(&self) -> Result<()> {
-        let request = self.http.get(&self.url).bearer_auth(&self.access_token);
-        // Addresses of requests are not in these errors, so that equal errors are counted together.
-        let answer = request.send().await.map_err(reqwest::Error::without_url)?;
-        let status = answer.status();
-        let body = answer.bytes().await.map_err(reqwest::Error::without_url)?;
-        if !status.is_success() {
-            return Err(format!("{} {}", status.as_u16(), error_code(&String::from_utf8_lossy(&body))).into());
-        }
-        let page: Page = serde_json::from_slice(&body)?;
+        let page: Page = self.reader.read(&self.url).await?;
         if page.items.len() != self.expected || page.items.iter().any(|item| item.unread_count != 1) {
             return Err("a page with other conversations than those of the user".into());
         }

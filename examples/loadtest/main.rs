@@ -15,6 +15,7 @@ mod idle;
 mod list;
 mod measurement;
 mod options;
+mod page_reader;
 mod processes;
 mod progress;
 mod readers_lag;

@@ -13,12 +13,6 @@ pub struct Timestamp(pub i64);
 
 /// The form of a time on the wire, with zeros for all digits.
 const FORM: [u8; 24] = *b"0000-00-00T00:00:00.000Z";
-/// The milliseconds of a day.
-const DAY_MS: i64 = 86_400_000;
-/// The days of 400 years, after which the calendar repeats.
-const DAYS_OF_400_YEARS: i64 = 146_097;
-/// The days from 1 March of the year 0 to 1 January 1970.
-const DAYS_BEFORE_1970: i64 = 719_468;
 
 impl Timestamp {
     /// The greatest time that the wire format can show. It means that something has no end.
@@ -48,33 +42,21 @@ impl Timestamp {
         Duration::from_millis(self.0.saturating_sub(earlier.0).max(0) as u64)
     }
 
-    /// Returns the text of the wire. `None` before the year 0 and after the year 9999. It computes the date itself: a
-    /// page has a hundred times, and a general formatter takes longer for them than the rest of the page.
+    /// Returns the text of the wire. `None` before the year 0 and after the year 9999. It writes the digits itself: a page
+    /// has a hundred times, and a general formatter takes longer for them than the rest of the page.
     fn to_text(self) -> Option<[u8; 24]> {
-        // Years begin in March here, so that the leap day is the last day of a year.
-        let days = self.0.div_euclid(DAY_MS) + DAYS_BEFORE_1970;
-        let (era, day) = (days.div_euclid(DAYS_OF_400_YEARS), days.rem_euclid(DAYS_OF_400_YEARS));
-        let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-        let day_of_year = day - (365 * year + year / 4 - year / 100);
-        // The months from March on have 31, 30, 31, 30, 31 days, again and again.
-        let month_from_march = (5 * day_of_year + 2) / 153;
-        let day_of_month = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-        let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-        let year = era * 400 + year + i64::from(month <= 2);
-        if !(0..=9999).contains(&year) {
-            return None;
-        }
-        let ms = self.0.rem_euclid(DAY_MS);
-        let mut text = FORM;
+        let moment = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000).ok()?;
+        let year = u32::try_from(moment.year()).ok().filter(|year| *year <= 9999)?;
         let fields = [
             (0..4, year),
-            (5..7, month),
-            (8..10, day_of_month),
-            (11..13, ms / 3_600_000),
-            (14..16, ms / 60_000 % 60),
-            (17..19, ms / 1000 % 60),
-            (20..23, ms % 1000),
+            (5..7, u8::from(moment.month()).into()),
+            (8..10, moment.day().into()),
+            (11..13, moment.hour().into()),
+            (14..16, moment.minute().into()),
+            (17..19, moment.second().into()),
+            (20..23, moment.millisecond().into()),
         ];
+        let mut text = FORM;
         for (range, mut number) in fields {
             for digit in text[range].iter_mut().rev() {
                 *digit = b'0' + (number % 10) as u8;
@@ -135,13 +117,14 @@ mod tests {
         let format =
             time::macros::format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
         // One day of each week from the year 0 to the year 9999, each at another time.
+        let day_ms: i64 = 86_400_000;
         for day in (-719_528..2_932_897_i64).step_by(7) {
-            let moment = Timestamp(day * DAY_MS + (day * 7_654_321).rem_euclid(DAY_MS));
+            let moment = Timestamp(day * day_ms + (day * 7_654_321).rem_euclid(day_ms));
             let expected = OffsetDateTime::from_unix_timestamp_nanos(i128::from(moment.0) * 1_000_000);
             let expected = expected.expect("a year up to 9999").format(format).expect("a date");
             assert_eq!(moment.to_string(), expected, "{}", moment.0);
         }
-        assert_eq!(Timestamp(-719_528 * DAY_MS - 1).to_text(), None);
+        assert_eq!(Timestamp(-719_528 * day_ms - 1).to_text(), None);
         assert_eq!(Timestamp(Timestamp::FAR_FUTURE.0 + 1).to_text(), None);
     }
 

@@ -110,8 +110,8 @@ impl Unsent {
     }
 }
 
-/// Sends what is unsent, then the chunks of `body` until it ends. The body is not polled while too many bytes are
-/// unsent.
+/// Sends what is unsent, then the chunks of `body` until it ends. While too many bytes are unsent, the body waits: it is
+/// not polled for another chunk.
 async fn send_body(
     tcp: &TcpStream,
     body: impl MessageBody,
@@ -194,12 +194,12 @@ mod tests {
 
     /// Returns both ends of a connection for which the kernel holds few bytes.
     async fn connection() -> (TcpStream, TcpStream) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        SockRef::from(&listener).set_recv_buffer_size(KERNEL_BUFFER_BYTES).unwrap();
-        let address = listener.local_addr().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port of the loopback is free");
+        SockRef::from(&listener).set_recv_buffer_size(KERNEL_BUFFER_BYTES).expect("the size is allowed");
+        let address = listener.local_addr().expect("the listener is bound");
         let (client, server) = tokio::join!(TcpStream::connect(address), listener.accept());
-        let (client, (server, _)) = (client.unwrap(), server.unwrap());
-        SockRef::from(&client).set_send_buffer_size(KERNEL_BUFFER_BYTES).unwrap();
+        let (client, (server, _)) = (client.expect("the listener accepts"), server.expect("the client connects"));
+        SockRef::from(&client).set_send_buffer_size(KERNEL_BUFFER_BYTES).expect("the size is allowed");
         (client, server)
     }
 
@@ -214,13 +214,13 @@ mod tests {
         });
         let unsent = Unsent { first: Bytes::from_static(b"head"), more: VecDeque::new(), bytes: 0 };
         let send = async {
-            send_body(&sender, BodyStream::new(chunks), None, unsent).await.unwrap();
-            SockRef::from(&sender).shutdown(Shutdown::Write).unwrap();
+            send_body(&sender, BodyStream::new(chunks), None, unsent).await.expect("the reader stays connected");
+            SockRef::from(&sender).shutdown(Shutdown::Write).expect("the socket is connected");
         };
         let read = async {
             let (mut bytes, mut buffer) = (Vec::new(), [0; CHUNK_BYTES]);
             loop {
-                let count = reader.read(&mut buffer).await.unwrap();
+                let count = reader.read(&mut buffer).await.expect("the sender ends the connection in order");
                 if count == 0 {
                     return bytes;
                 }

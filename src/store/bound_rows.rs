@@ -15,8 +15,8 @@ const MAX_PARAMETERS: usize = 1024;
 #[derive(Clone, Copy)]
 pub enum RowsTemplate {
     /// The part for a row is `row`. All parts together replace `{rows}` in `text`, and are rows of a table there whose
-    /// columns are named `column1 …`. The first one is NULL in a row that was not given, and the statement ignores such
-    /// rows.
+    /// columns are named `column1 …`. The first one is NULL in a row that was not given, so the statement ignores rows
+    /// in which it is NULL.
     Table { text: &'static str, row: &'static str },
     /// Like [`Self::Table`], but for up to [`FEW_ROWS`] rows, `one` is run for each. It finds its row by a key, and does
     /// nothing if that is NULL. A join with so few rows costs more.

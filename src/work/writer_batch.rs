@@ -92,8 +92,8 @@ type SendKey = (ConversationId, UserId, TempId);
 
 impl SendBatch {
     /// Locks the conversations as `lock_mode` says and reads the state in one statement. A second step reads the messages
-    /// of repeated sends and of sends with an unknown outcome, which are rare. Also returns the conversations that do
-    /// not exist.
+    /// of repeated sends and of sends with an unknown outcome, which are rare. The second result has the conversations
+    /// that do not exist.
     async fn lock_and_read(
         tx: &mut Tx,
         jobs: &[SendJob],

@@ -121,10 +121,6 @@ impl std::fmt::Debug for KeptConnections {
 impl ConnectionLease {
     /// Returns the connection. Unless [`Self::keep`] is called afterwards, it goes back to the pool with the lease. So
     /// if the calling code stops waiting for a statement, the pool discards the rest of the answer.
-    ///
-    /// # Panics
-    ///
-    /// Never: only `drop` takes the connection out of the lease.
     pub(super) fn conn(&mut self) -> &mut TakenConnection {
         self.needs_test = true;
         &mut self.kept.as_mut().expect("only drop takes the connection out").conn

@@ -61,8 +61,8 @@ impl LastBreak {
 }
 
 impl Pools {
-    /// Calls the observer, as soon as one is set, after every heavy read. [`KeptConnections`] report the statements of
-    /// the other pools.
+    /// Calls the observer, as soon as one is set, after every heavy read. The statements of the other pools are reported
+    /// by [`KeptConnections`].
     ///
     /// [`KeptConnections`]: crate::store::db::kept::KeptConnections
     pub(super) fn with_observer(mut self, observer: &Arc<OnceLock<StatementObserver>>) -> Self {

@@ -15,8 +15,8 @@ use uuid::Uuid;
 /// The number of rows that the statement writes.
 pub const ROWS: u64 = 4;
 
-/// The greatest size of an event, in bytes. In hexadecimal it is twice as long, so longer ones are written as
-/// parameters.
+/// The greatest size of an event, in bytes. In hexadecimal it is twice as long, so a message with a longer one is
+/// written like a batch, whose values are parameters.
 const MAX_EVENT_BYTES: usize = 4096;
 
 /// The statement. $1: the conversation, $2: the message, $3: its `seq`, $4: its count, $5: the revision, $6: the sender,

@@ -156,8 +156,8 @@ impl MessageExtras {
     }
 }
 
-/// Builds a message. `quote` replaces the quote of the row: a message of a page, or one that is not stored yet, has only
-/// this one.
+/// Builds a message. `quote` replaces the quote of the row, which is empty for a message of a page and for one that is
+/// not stored yet.
 pub fn build_message(
     row: MessageRow,
     quote: Option<Quote>,

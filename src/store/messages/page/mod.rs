@@ -59,8 +59,8 @@ pub struct PageRows {
     pub login: Option<LoginState>,
     /// `None` if there is no such conversation.
     pub conversation: Option<PageConversation>,
-    /// The messages before the point that the viewer has not hidden, in the order of their `seq`. They do not have their
-    /// quotes yet.
+    /// The messages before the point that the viewer has not hidden, in the order of their `seq`. Their quotes are read
+    /// by [`extras`].
     pub before: Vec<MessageRow>,
     /// The messages after the point, in the same form.
     pub after: Vec<MessageRow>,

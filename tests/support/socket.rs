@@ -84,6 +84,7 @@ impl TestSocket {
         let frame = socket.try_frame().await.map_err(|Closed(code)| Refusal::Closed(code))?;
         if frame["type"] == "error" {
             let Closed(code) = socket.wait_for_close().await;
+            eprintln!("the socket was refused: {frame}");
             return Err(Refusal::Closed(code));
         }
         assert_eq!(frame["type"], "auth.success", "the first frame is {frame}");

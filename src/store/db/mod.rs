@@ -133,7 +133,8 @@ impl Db {
     }
 
     /// Calls `observe` with every statement that runs from now on, with its parameters, which may be private, and with
-    /// its duration. Only the first observer is kept.
+    /// its duration. A statement that is sent with its COMMIT is reported before it runs, with no duration. Only the
+    /// first observer is kept.
     pub fn observe(&self, observe: impl Fn(&Statement, Duration) + Send + Sync + 'static) {
         let _ = self.0.observer.set(Box::new(observe));
     }

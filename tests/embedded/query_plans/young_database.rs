@@ -30,6 +30,9 @@ fn the_statements_of_a_send_find_messages_by_index_alone() {
         test.wait_for_transactions().await;
         let recorded = std::mem::take(&mut *recorded.lock().unwrap());
         assert!(recorded.iter().any(|statement| statement.sql.contains("body_hash")), "repeated sends are looked up");
+        let is_single =
+            |statement: &&Statement| statement.sql.contains("INSERT INTO outbox") && !statement.sql.contains("unnest");
+        assert_eq!(recorded.iter().filter(is_single).count(), 2, "each send is written by the statement for one send");
         let (conn, mut faults) = (test.connection().await, Vec::new());
         for statement in recorded.iter().filter(|statement| !statement.sql.starts_with("SET LOCAL")) {
             faults.extend(filtered_tables(&conn, statement).await);

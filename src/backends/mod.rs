@@ -16,6 +16,8 @@ mod postgres_history;
 pub mod secrets;
 mod sqlite;
 
+pub use postgres::POSTGRES_PLAN_SETTINGS;
+
 use crate::config::Settings;
 use crate::store::db::Db;
 use crate::store::db::pools::ReadPool;

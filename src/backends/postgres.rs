@@ -26,11 +26,16 @@ const MIGRATION_LOCK: i64 = 0x6772_6565_6e72_6f6f;
 ///
 /// Every wait has a timeout. A check after a lock sees all commits before the lock (read committed). JIT compilation is
 /// off: the statements of this server find few rows by index, and compiling them takes much longer than running them.
-/// For the same reason each statement is planned once for each connection and not for each call. Such a plan must not
-/// read a whole table because the table was small when the plan was made.
 const SERVING_SETTINGS: &str = "SET default_transaction_isolation = 'read committed'; SET statement_timeout = '5s'; \
-     SET lock_timeout = '2s'; SET idle_in_transaction_session_timeout = '5s'; SET jit = off; \
-     SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off";
+     SET lock_timeout = '2s'; SET idle_in_transaction_session_timeout = '5s'; SET jit = off";
+
+/// The settings of a serving session on which its plans depend.
+///
+/// Planning takes longer than most statements, so each is planned once for each connection and not for each call. The
+/// tables may have been small at that time. So a plan reads no whole table, and sorts nothing that an index has in
+/// order, however cheap both seemed.
+pub const POSTGRES_PLAN_SETTINGS: &str =
+    "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET enable_sort = off";
 
 /// The settings of a migrating session. The statement timeout is long, because changing a large table takes time. The
 /// lock timeout is short, because other transactions wait behind a migration that waits for a lock.
@@ -50,12 +55,11 @@ pub(super) async fn connect(settings: &Settings) -> BackendResult<Db> {
             settings.database.writers
         ))
     })?;
-    let serving = session_settings(settings, SERVING_SETTINGS);
+    let settings_of_all = session_settings(settings, SERVING_SETTINGS);
+    let serving = format!("{settings_of_all}; {POSTGRES_PLAN_SETTINGS}");
     // A heavy read takes longer than its planning, and its best plan depends on what is searched for.
-    let heavy_serving = format!(
-        "{serving}; SET plan_cache_mode = auto; SET enable_seqscan = on; SET statement_timeout = {}",
-        limits::HEAVY_STATEMENT_TIMEOUT.as_millis()
-    );
+    let heavy_serving =
+        format!("{settings_of_all}; SET statement_timeout = {}", limits::HEAVY_STATEMENT_TIMEOUT.as_millis());
     let history = Arc::new(History::default());
     let last_break = LastBreak::default();
     let open = async |size, session: &str| {

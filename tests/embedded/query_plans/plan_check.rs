@@ -6,6 +6,7 @@
 //! machine are counted while the query runs again.
 
 use crate::harness::TestApp;
+use greenroom::backends::POSTGRES_PLAN_SETTINGS;
 use sea_orm::sea_query::{ArrayType, Value as Parameter};
 use sea_orm::{ConnectionTrait, DatabaseConnection, SqlxSqliteConnector, Statement};
 use serde_json::Value;
@@ -17,9 +18,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Tables that do not grow with the users or the history, so a statement may read all of one.
 const SMALL: [&str; 5] = ["bulk_changes", "meta", "readers", "reader_failures", "seaql_migrations"];
 
-/// The settings of a serving connection on which plans depend. A plan is made once, without the parameters, and serves
-/// all of them.
-const SERVING: &str = "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET jit = off";
 /// The tables of the statements that run on connections for heavy reads, which are planned for each call.
 const HEAVY: [&str; 3] = ["user_words", "sender_statistics", "conversation_statistics"];
 
@@ -43,7 +41,7 @@ impl PlanChecker {
     pub async fn new(test: &TestApp) -> Self {
         if test.is_postgres() {
             let conn = test.connection().await;
-            conn.execute_unprepared(SERVING).await.unwrap();
+            conn.execute_unprepared(POSTGRES_PLAN_SETTINGS).await.unwrap();
             return Self::Postgres(conn);
         }
         let options = sqlx::sqlite::SqliteConnectOptions::new().filename(test.file()).read_only(true);

@@ -5,6 +5,7 @@
 import { Greenroom } from '../sdk/greenroom.js';
 import { createActions } from './actions/index.js';
 import { dispatch, applyMessage } from './dispatch.js';
+import { beforeNextFrame } from './lib/frame.js';
 import { watchMutes } from './lib/mute-end.js';
 import { showUnreadInTitle } from './lib/title.js';
 import { Router, to } from './router.js';
@@ -15,7 +16,7 @@ import { mountAuth } from './views/auth.js';
 import { mountShell } from './views/shell.js';
 
 const client = new Greenroom();
-const store = new Store();
+const store = new Store({ schedule: beforeNextFrame });
 const router = new Router();
 const actions = createActions({ client, store, router });
 const root = document.getElementById('app');

@@ -5,17 +5,23 @@
 /**
  * The state and the views that watch it. Topics: `phase`, `me`, `connection`, `conversations`, `presence`, `room:<id>`,
  * `members:<id>`, `typing:<id>`, `outbox:<id>`, `pins:<id>`, `mentions`, `blocks`. A view names the topics it shows,
- * and is called once for all changes that running code makes.
+ * and is called once for all changes until `schedule` calls back: in the page that is once a frame.
  */
 export class Store {
   #watchers = new Set();
   #changed = new Set();
+  #schedule;
 
   state = emptyState();
 
-  /** Marks topics as changed. Their watchers are called when the running code has ended. */
+  /** @param {{schedule?: (run: () => void) => void}} [options] `schedule`: calls a function soon, once */
+  constructor({ schedule = queueMicrotask } = {}) {
+    this.#schedule = schedule;
+  }
+
+  /** Marks topics as changed. Their watchers are called soon. */
   touch(...topics) {
-    if (this.#changed.size === 0) queueMicrotask(() => this.#notify());
+    if (this.#changed.size === 0) this.#schedule(() => this.#notify());
     for (const topic of topics) this.#changed.add(topic);
   }
 
@@ -57,7 +63,7 @@ function emptyState() {
     isListLoaded: false,
     /** id → Conversation, each with `countedRev` and `archivedSeq` (state/conversations.js) */
     conversations: new Map(),
-    /** id → { items, hasBefore, hasAfter, status, olderStatus, newerStatus, missedLive } (state/rooms.js) */
+    /** id → { items, hasBefore, hasAfter, status, olderStatus, newerStatus, missedLive, readingSeq } (state/rooms.js) */
     rooms: new Map(),
     /** conversation id → { items: [Participant], status } */
     members: new Map(),

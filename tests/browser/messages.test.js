@@ -225,6 +225,12 @@ test('a quote of an old message loads the messages around it', async () => {
   const first = await post({ content: 'Far above' });
   for (let number = 1; number <= 160; number += 1) await post({ content: `Line ${number}` });
   await post({ content: 'See above', reply_to_id: first.id });
+  const jump = ben.page.getByRole('button', { name: /Jump to newest/ });
+  if (await jump.isVisible()) await jump.click();
+  await waitUntil(
+    async () => (await server.call('GET', `/conversations/${group.id}`, { token: accounts.ben.token })).unread_count === 0,
+    'Ben has read everything, so that his page opens at the end',
+  );
   await ben.page.reload();
   await row(ben.page, 'See above').locator('.quote').click();
   await ben.page.locator('.message.pointed').getByText('Far above').waitFor();
@@ -235,8 +241,10 @@ test('a quote of an old message loads the messages around it', async () => {
   await row(ben.page, 'See above').locator('.quote').click();
   await ben.page.locator('.message.pointed').getByText('Far above').waitFor();
   const lastSeq = async () => Number(await messageList(ben.page).locator('[data-seq]').last().getAttribute('data-seq'));
-  const last = await lastSeq();
-  await messageList(ben.page).evaluate((element) => element.scrollTo(0, element.scrollHeight));
+  const last = await messageList(ben.page).evaluate((element) => {
+    element.scrollTo(0, element.scrollHeight);
+    return Number([...element.querySelectorAll('[data-seq]')].at(-1).dataset.seq);
+  });
   await waitUntil(async () => (await lastSeq()) > last, 'more is loaded below');
   const bottom = await messageList(ben.page).evaluate((element) => {
     const edge = element.getBoundingClientRect().bottom;

@@ -56,6 +56,7 @@ export class Server {
         GREENROOM_PORT: String(this.port),
         GREENROOM_LIMIT_AUTH_PER_MINUTE: '0',
         GREENROOM_LIMIT_SENDS_PER_SECOND: '0',
+        GREENROOM_LIMIT_API_PER_SECOND: '0',
       },
       stdio: ['ignore', 'pipe', 'pipe'],
     });

@@ -13,7 +13,7 @@ import {
 import { updateMention, unreadMentions } from '../../static/app/state/mentions.js';
 import { setPins } from '../../static/app/state/pins.js';
 import { showOwnReaction, setReactions } from '../../static/app/state/reactions.js';
-import { addNewerPage, showNewestPage, addOlderPage, showPageAround } from '../../static/app/state/rooms.js';
+import { addNewerPage, addOlderPage, setReadingSeq, showNewestPage, showPageAround } from '../../static/app/state/rooms.js';
 import { messageNew, conversation, deleted, edited, frame, message, my, userEvent, setup } from './app-support.js';
 
 const HOUR = 3_600_000;
@@ -320,12 +320,25 @@ test('a room keeps a bounded number of messages while the user scrolls', () => {
   const { store, load, room } = setup({ last_seq: 1000 });
   load(...range(951, 1000));
   for (let first = 901; first >= 1; first -= 50) addOlderPage(store, 'c', page(first, first + 49), first + 50);
-  assert.deepEqual([seqsOf(room())[0], seqsOf(room()).at(-1), room().hasBefore], [1, 500, false]);
+  assert.deepEqual([seqsOf(room())[0], seqsOf(room()).at(-1), room().hasBefore], [1, 200, false]);
   assert.equal(room().hasAfter, true);
-  for (let first = 501; first <= 951; first += 50)
+  for (let first = 201; first <= 951; first += 50)
     addNewerPage(store, 'c', page(first, first + 49, { has_more_after: first < 951 }), first - 1);
-  assert.deepEqual([seqsOf(room())[0], seqsOf(room()).at(-1)], [501, 1000]);
+  assert.deepEqual([seqsOf(room())[0], seqsOf(room()).at(-1)], [801, 1000]);
   assert.deepEqual([room().hasBefore, room().hasAfter], [true, false]);
+});
+
+test('live messages never add up, and those where the user reads stay', () => {
+  const { store, load, apply, room } = setup({ last_seq: 200 });
+  load(...range(1, 200));
+  for (let seq = 201; seq <= 1000; seq += 1) apply(messageNew(seq, seq));
+  assert.ok(room().items.length <= 250);
+  assert.deepEqual([seqsOf(room()).at(-1), room().hasBefore, room().hasAfter], [1000, true, false]);
+  setReadingSeq(store, 'c', 900);
+  for (let seq = 1001; seq <= 1500; seq += 1) apply(messageNew(seq, seq));
+  assert.ok(room().items.length <= 250);
+  assert.ok(seqsOf(room()).includes(801) && seqsOf(room()).includes(999), 'the messages around the reader are kept');
+  assert.deepEqual([room().hasAfter, room().missedLive], [true, true]);
 });
 
 test('a replay of old events after a newer snapshot changes nothing', () => {

@@ -3,23 +3,43 @@
 // must not contain what the user does with a message (messages.js).
 
 import { putConversation, moveReadMark } from '../state/conversations.js';
-import { addNewerPage, showNewestPage, addOlderPage, getRoom, updateRoom, showPageAround } from '../state/rooms.js';
+import {
+  addNewerPage,
+  addOlderPage,
+  getRoom,
+  reachesBackTo,
+  setReadingSeq,
+  showNewestPage,
+  showPageAround,
+  updateRoom,
+} from '../state/rooms.js';
 
 /** In a conversation with more members the server counts no delivered marks. */
 const MAX_MEMBERS_WITH_MARKS = 100;
+/** With more unread messages, the newest page would show too little of what the user has read before them. */
+const MAX_UNREAD_ON_NEWEST_PAGE = 40;
 
 export function roomActions({ client, store }, actions) {
   const room = (id) => getRoom(store.state, id);
 
   return {
-    /** Loads what a room needs to be shown: its conversation and its newest messages. */
+    /**
+     * Loads what a room needs to be shown: its conversation, and its newest messages, or those around the first unread
+     * one if it is far from them.
+     */
     async openRoom(id) {
-      if (room(id).status === 'ready' || room(id).status === 'loading') return;
+      const known = store.state.conversations.get(id);
+      const isMarkMissing = known?.unread_count > 0 && !reachesBackTo(room(id), known.my.last_read_seq);
+      if (room(id).status === 'loading' || (room(id).status === 'ready' && !isMarkMissing)) return;
       updateRoom(store, id, { status: 'loading' });
       try {
         if (!store.state.conversations.has(id)) putConversation(store, await client.api.conversation(id));
-        const page = await client.api.messages(id);
-        if (store.state.conversations.has(id)) showNewestPage(store, id, page);
+        const { unread_count, my } = store.state.conversations.get(id);
+        const isFar = unread_count > MAX_UNREAD_ON_NEWEST_PAGE;
+        const page = await client.api.messages(id, isFar ? { around: my.last_read_seq + 1 } : {});
+        if (!store.state.conversations.has(id)) return;
+        if (isFar) showPageAround(store, id, page);
+        else showNewestPage(store, id, page);
       } catch (error) {
         const isMissing = [400, 403, 404].includes(error.status);
         updateRoom(store, id, { status: isMissing ? 'missing' : 'error' });
@@ -70,6 +90,15 @@ export function roomActions({ client, store }, actions) {
       if (store.state.rooms.has(id)) showNewestPage(store, id, page);
       if (store.state.members.has(id)) actions.loadMembers(id);
       if (store.state.pins.has(id)) actions.loadPins(id);
+    },
+
+    /** Notes the message at which the user reads, null at the end. */
+    setReadingSeq: (id, seq) => setReadingSeq(store, id, seq),
+
+    /** Marks everything as read, because the user said so. */
+    markAllRead(id) {
+      const conversation = store.state.conversations.get(id);
+      if (conversation) actions.markRead(id, conversation.last_seq);
     },
 
     /** Marks everything up to `seq` as read, because the user has seen it. */

@@ -3,8 +3,8 @@
 
 /** A position this close to the end counts as the end, in pixels. */
 const END_DISTANCE_PX = 48;
-/** A position this close to the top causes older messages to be loaded, in pixels. */
-const TOP_DISTANCE_PX = 400;
+/** Messages are loaded before the user reaches them: when fewer screens than this are left. */
+const SCREENS_AHEAD = 2;
 
 /** Keeps the scroll position of a list of messages. */
 export class ScrollKeeper {
@@ -13,7 +13,8 @@ export class ScrollKeeper {
   #staysAtEnd = true;
   #follow = true;
   #observer;
-  #observedSize = '';
+  /** The position when it was last known whether the view stays at the end. */
+  #knownTop = 0;
 
   /**
    * @param {HTMLElement} box the element that scrolls
@@ -26,17 +27,14 @@ export class ScrollKeeper {
     box.addEventListener(
       'scroll',
       () => {
-        // While a new size is not observed yet, a distance from the end does not mean that the user scrolled.
-        if (!this.#staysAtEnd || this.#size() === this.#observedSize)
-          this.#staysAtEnd = this.#mayStayAtEnd() && this.#isNearEnd();
-        if (box.scrollTop < TOP_DISTANCE_PX) onTop();
+        this.#noteScroll();
+        if (this.nearTop) onTop();
         onMove(this.atEnd);
       },
       { passive: true },
     );
     // Fonts, images, a growing text box and the keyboard of a phone change sizes without a scroll event.
     this.#observer = new ResizeObserver(() => {
-      this.#observedSize = this.#size();
       if (this.#staysAtEnd) this.toEnd();
     });
     this.#observer.observe(box);
@@ -56,19 +54,27 @@ export class ScrollKeeper {
 
   /** Whether the position is near the top, also because all messages fit. Then older messages may be needed. */
   get nearTop() {
-    return this.#box.scrollTop < TOP_DISTANCE_PX;
+    return this.#box.scrollTop < SCREENS_AHEAD * this.#box.clientHeight;
   }
 
-  /** Changes the list without moving the visible messages. At the end, the observer handles the new size. */
+  /** Whether the position is near the end. Then newer messages may be needed. */
+  get nearEnd() {
+    return this.#distance() < SCREENS_AHEAD * this.#box.clientHeight;
+  }
+
+  /** Changes the list without moving the visible messages. At the end the view stays there. */
   keepPosition(change) {
+    this.#noteScroll();
     if (this.#staysAtEnd) {
       change();
+      this.toEnd();
       return;
     }
     const anchor = this.#anchor();
     const before = anchor?.getBoundingClientRect().top;
     change();
     if (anchor?.isConnected) this.#box.scrollTop += anchor.getBoundingClientRect().top - before;
+    this.#knownTop = this.#box.scrollTop;
   }
 
   /** Scrolls to the end, and stays there while the list grows. */
@@ -78,6 +84,7 @@ export class ScrollKeeper {
     if (smooth && !matchMedia('(prefers-reduced-motion: reduce)').matches)
       this.#box.scrollTo({ top, behavior: 'smooth' });
     else this.#box.scrollTop = top;
+    this.#knownTop = this.#box.scrollTop;
   }
 
   /** Scrolls to `element`, with some messages above it. */
@@ -86,18 +93,31 @@ export class ScrollKeeper {
     this.#box.scrollTop +=
       element.getBoundingClientRect().top - this.#box.getBoundingClientRect().top - this.#box.clientHeight / 3;
     this.#staysAtEnd = this.#mayStayAtEnd() && this.#isNearEnd();
+    this.#knownTop = this.#box.scrollTop;
   }
 
   stop() {
     this.#observer.disconnect();
   }
 
-  #size() {
-    return `${this.#box.clientHeight} ${this.#list.offsetHeight}`;
+  /**
+   * Finds out whether the user scrolled away from the end or to it. A distance from the end alone does not say so: the
+   * list may have grown, because of a new message or because rows got their real height. The user scrolled only if the
+   * position moved up.
+   */
+  #noteScroll() {
+    const { scrollTop } = this.#box;
+    if (this.#isNearEnd()) this.#staysAtEnd = this.#mayStayAtEnd();
+    else if (scrollTop < this.#knownTop - 1) this.#staysAtEnd = false;
+    this.#knownTop = scrollTop;
   }
 
   #isNearEnd() {
-    return this.#box.scrollHeight - this.#box.clientHeight - this.#box.scrollTop <= END_DISTANCE_PX;
+    return this.#distance() <= END_DISTANCE_PX;
+  }
+
+  #distance() {
+    return this.#box.scrollHeight - this.#box.clientHeight - this.#box.scrollTop;
   }
 
   /**

@@ -9,8 +9,10 @@
 
 import { rememberUsers } from './people.js';
 
-/** The most messages in a room. With more, every keystroke would be slow. */
-const MAX_MESSAGES = 500;
+/** The most messages that a page leaves in a room. With more, every change would be slow. */
+const MAX_MESSAGES = 200;
+/** Live messages may exceed the most by so many, so that not every one of them moves the window. */
+const SPARE_MESSAGES = 50;
 
 /** Returns a room, and creates it if it does not exist. */
 export function getRoom(state, id) {
@@ -22,9 +24,20 @@ export function getRoom(state, id) {
     olderStatus: 'idle',
     newerStatus: 'idle',
     missedLive: false,
+    readingSeq: null,
   };
   state.rooms.set(id, room);
   return room;
+}
+
+/** Notes the message at which the user reads, so that it stays loaded; null at the end of the room. */
+export function setReadingSeq(store, id, seq) {
+  getRoom(store.state, id).readingSeq = seq;
+}
+
+/** Whether the first message after `mark` is loaded, or there is none. */
+export function reachesBackTo({ items, hasBefore }, mark) {
+  return !hasBefore || (items.length > 0 && items[0].seq <= mark + 1);
 }
 
 export function updateRoom(store, id, changes) {
@@ -110,7 +123,18 @@ export function addMessage(store, message, rev) {
     return;
   }
   room.items.splice(index === -1 ? room.items.length : index, 0, { ...message, shownRev: rev });
+  if (room.items.length > MAX_MESSAGES + SPARE_MESSAGES) keepWindow(room);
   store.touch(`room:${message.conversation_id}`);
+}
+
+/** Forgets the messages that are far from where the user reads. They are loaded again when the user scrolls there. */
+function keepWindow(room) {
+  const { items, readingSeq } = room;
+  const index = readingSeq === null ? items.length : items.findIndex(({ seq }) => seq >= readingSeq);
+  const start = Math.min(Math.max(index - MAX_MESSAGES / 2, 0), items.length - MAX_MESSAGES);
+  room.items = items.slice(start, start + MAX_MESSAGES);
+  room.hasBefore ||= start > 0;
+  room.hasAfter ||= start + MAX_MESSAGES < items.length;
 }
 
 function replaceRoom(store, id, changes) {

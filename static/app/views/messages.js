@@ -1,7 +1,7 @@
 // The message list of a room.
-// This file shows the rows, keeps the scroll position, loads missing messages above and below, shows the unread line,
-// and marks messages as read. It must not contain how a message looks (message.js), moving through messages by keyboard
-// (message-keys.js), or the text box.
+// This file shows the rows, keeps the scroll position, loads missing messages above and below, and shows the unread
+// line. It must not contain how a message looks (message.js), moving through messages by keyboard (message-keys.js),
+// which messages were seen (seen.js), or the text box.
 
 import { fill, h, setAttribute, setText } from '../lib/dom.js';
 import { keepFocus } from '../lib/focus.js';
@@ -14,13 +14,14 @@ import { nameList, plural } from '../lib/text.js';
 import { dayName } from '../lib/time.js';
 import { nameOf } from '../state/conversations.js';
 import { findMessage } from '../state/messages.js';
-import { getRoom } from '../state/rooms.js';
+import { getRoom, reachesBackTo } from '../state/rooms.js';
 import { openEmojiPicker } from './emoji-picker.js';
 import { messageListTop, roomNotice } from './message-list-hints.js';
 import { createMessage, updateMessage, updateSystem } from './message.js';
 import { handleMessageKeys } from './message-keys.js';
 import { openMessageMenu, reactTo } from './message-menu.js';
 import { roomRows } from './rows.js';
+import { lastSeen, middleSeq } from './seen.js';
 import { showToast } from './toast.js';
 import { errorText } from './texts.js';
 
@@ -30,7 +31,8 @@ import { errorText } from './texts.js';
  * @param {string} id the id of the conversation
  * @param {object} app
  * @param {{onReply: (message: object) => void, onEdit: (message: object) => void}} listeners
- * @returns {{stop: () => void, toEnd: () => void, show: (target: {id: string, seq: number}) => void}}
+ * @returns {{stop: () => void, toEnd: () => void, show: (target: {id: string, seq: number}) => void,
+ *   readAll: () => boolean}} `readAll` marks everything as read; false if nothing was unread
  */
 export function mountMessages(parent, id, app, { onReply, onEdit }) {
   const { store, actions, client } = app;
@@ -44,12 +46,24 @@ export function mountMessages(parent, id, app, { onReply, onEdit }) {
     icon('down', 20),
     h('span', { class: 'jump-count', 'aria-hidden': 'true' }),
   );
-  parent.append(h('div', { class: 'log-frame' }, box, jump, notice.element));
+  const firstUnread = h(
+    'button',
+    { type: 'button', class: 'first-unread', hidden: true, on: { click: () => showFirstUnread() } },
+    icon('up', 16),
+    h('span'),
+  );
+  parent.append(h('div', { class: 'log-frame' }, box, firstUnread, jump, notice.element));
 
+  /** The read mark after which the unread line is shown. */
   let divider = null;
+  let hadUnread = false;
   let isPositioned = false;
+  /** Whether the user has read everything and looks at the end, where each new message is shown. */
+  let isFollowing = false;
   let targetId = null;
   let frameRequest = null;
+  /** Rows that were added in this frame, and rows that were added before it. */
+  let [newRows, paintedRows] = [[], []];
   const scroll = new ScrollKeeper(box, list, { onTop: loadOlder, onMove });
   const context = {
     get state() {
@@ -79,7 +93,7 @@ export function mountMessages(parent, id, app, { onReply, onEdit }) {
     setAttribute(box, 'aria-busy', room.status === 'loading' || room.olderStatus === 'loading' ? 'true' : null);
     notice.update(room);
     if (room.status !== 'ready' || !conversation) return;
-    if ((!isPositioned || !isPageActive()) && conversation.unread_count > 0) divider = conversation.my.last_read_seq;
+    moveDivider(conversation);
     const pending = state.outbox.get(id) ?? [];
     const rows = roomRows({
       items: room.items,
@@ -99,11 +113,32 @@ export function mountMessages(parent, id, app, { onReply, onEdit }) {
     frameRequest ??= requestAnimationFrame(checkPosition);
   }
 
+  /**
+   * Sets the unread line when the room is opened, and when the first unread message comes while nobody looks at the
+   * page. Otherwise it stays where it is until the room is left.
+   */
+  function moveDivider({ unread_count, my }) {
+    const isNew = unread_count > 0 && !hadUnread && !isPageActive();
+    if (unread_count > 0 && (!isPositioned || isNew)) divider = my.last_read_seq;
+    hadUnread = unread_count > 0;
+  }
+
   /** Acts on the scroll position, at most once in a frame, because reading it makes the browser lay out the page. */
   function checkPosition() {
     frameRequest = null;
     onMove(scroll.atEnd);
     if (scroll.nearTop) loadOlder();
+    settleRows();
+  }
+
+  /**
+   * Lets the browser skip rows while they are not on the screen. It may do so only after it has painted them once and
+   * remembers their height: with a guess the visible messages would move.
+   */
+  function settleRows() {
+    for (const row of paintedRows) row.dataset.settled = '';
+    [newRows, paintedRows] = [[], newRows];
+    if (paintedRows.length > 0) frameRequest ??= requestAnimationFrame(checkPosition);
   }
 
   /** Shows the rows for the first time, and scrolls to the unread line, or to the end if there is none. */
@@ -116,8 +151,10 @@ export function mountMessages(parent, id, app, { onReply, onEdit }) {
   }
 
   function create({ kind }) {
-    if (kind === 'message') return createMessage();
-    return h('div', { class: { day: 'day-line', unread: 'unread-line', system: 'system' }[kind] });
+    const lines = { day: 'day-line', unread: 'unread-line', system: 'system' };
+    const row = kind === 'message' ? createMessage() : h('div', { class: lines[kind] });
+    newRows.push(row);
+    return row;
   }
 
   function updateRow(element, row) {
@@ -138,28 +175,65 @@ export function mountMessages(parent, id, app, { onReply, onEdit }) {
   }
 
   function onMove(atEnd) {
-    markSeen();
+    if (!isPositioned) return;
     const room = getRoom(store.state, id);
-    if (isPositioned && atEnd && room.hasAfter && room.newerStatus === 'idle') actions.loadNewer(id);
+    const isAtNewest = atEnd && !room.hasAfter;
+    actions.setReadingSeq(id, isAtNewest ? null : middleSeq(box, list));
+    if (isPageActive()) markSeen(room, isAtNewest);
+    isFollowing = isPageActive() && isAtNewest && isAllRead(room);
+    if (scroll.nearEnd && room.hasAfter && room.newerStatus === 'idle') actions.loadNewer(id);
     const unread = store.state.conversations.get(id)?.unread_count ?? 0;
-    jump.hidden = atEnd && !room.hasAfter;
+    jump.hidden = isAtNewest;
     setAttribute(
       jump,
       'aria-label',
       unread > 0 ? `Jump to newest, ${plural(unread, 'unread message')}` : 'Jump to newest',
     );
     setText(jump.lastChild, unread > 0 ? String(Math.min(unread, 99)) : '');
+    firstUnread.hidden = unread === 0 || !isAbove(room);
+    setText(firstUnread.lastChild, plural(unread, 'unread message'));
   }
 
-  /** Marks messages as read that are on the screen, if the user looks at the page. */
-  function markSeen() {
-    if (!isPositioned || !isPageActive()) return;
-    const edge = box.getBoundingClientRect().bottom + 24;
-    for (let element = list.lastElementChild; element; element = element.previousElementSibling) {
-      if (!element.dataset.seq || element.getBoundingClientRect().bottom > edge) continue;
-      actions.markRead(id, Number(element.dataset.seq));
-      return;
-    }
+  const isAllRead = ({ items }) =>
+    (items.at(-1)?.seq ?? 0) <= (store.state.conversations.get(id)?.my.last_read_seq ?? 0);
+
+  /**
+   * Marks the messages as read that the user has seen now. Who follows the end has also seen those that passed between
+   * two frames.
+   */
+  function markSeen(room, isAtNewest) {
+    if (isFollowing && isAtNewest) return actions.markRead(id, room.items.at(-1)?.seq ?? 0);
+    const mark = store.state.conversations.get(id)?.my.last_read_seq;
+    const seen = mark === undefined || !reachesBackTo(room, mark) ? null : lastSeen(box, list, mark);
+    if (seen !== null) actions.markRead(id, seen);
+    return undefined;
+  }
+
+  /** Whether the first unread message is above what is on the screen. */
+  function isAbove(room) {
+    const mark = store.state.conversations.get(id)?.my.last_read_seq ?? 0;
+    if (!reachesBackTo(room, mark)) return true;
+    const first = room.items.find(({ seq }) => seq > mark);
+    const element = first && list.querySelector(`[data-seq="${first.seq}"]`);
+    return Boolean(element) && element.getBoundingClientRect().bottom < box.getBoundingClientRect().top;
+  }
+
+  /** Scrolls to the first unread message, and loads it first if necessary. */
+  async function showFirstUnread() {
+    const mark = store.state.conversations.get(id)?.my.last_read_seq ?? 0;
+    divider = mark;
+    if (!reachesBackTo(getRoom(store.state, id), mark) && !(await attempt(actions.loadAround(id, mark + 1)))) return;
+    update();
+    const line = list.querySelector('.unread-line');
+    if (line) scroll.scrollTo(line);
+    box.focus({ preventScroll: true });
+  }
+
+  /** Scrolls to the newest message and marks everything as read, because the user wants to be there. */
+  function readAll() {
+    const isUnread = (store.state.conversations.get(id)?.unread_count ?? 0) > 0;
+    if (isUnread) toEnd();
+    return isUnread;
   }
 
   async function jumpToEnd() {
@@ -167,12 +241,15 @@ export function mountMessages(parent, id, app, { onReply, onEdit }) {
     box.focus({ preventScroll: true });
   }
 
-  /** Scrolls to the newest message. After a jump to an old message it is loaded first. */
+  /**
+   * Scrolls to the newest message, which marks all as read. If it is not loaded, because the user came from an old
+   * message, it is loaded first.
+   */
   async function toEnd({ smooth = false } = {}) {
-    divider = null;
     const loaded = getRoom(store.state, id).hasAfter && (await attempt(actions.loadNewest(id)));
     if (loaded) update();
     scroll.toEnd({ smooth: smooth && !loaded });
+    if (!getRoom(store.state, id).hasAfter) actions.markAllRead(id);
   }
 
   /** Scrolls to a message, and loads it first if necessary. */
@@ -233,20 +310,22 @@ export function mountMessages(parent, id, app, { onReply, onEdit }) {
     if (item) menu(item, element.querySelector('.bubble'));
   });
 
-  const onReturn = () => {
-    if (!isPageActive()) return;
-    update();
+  const onAttention = () => {
+    if (isPageActive()) update();
+    else isFollowing = false;
   };
-  document.addEventListener('visibilitychange', onReturn);
-  window.addEventListener('focus', onReturn);
+  document.addEventListener('visibilitychange', onAttention);
+  for (const type of ['focus', 'blur']) window.addEventListener(type, onAttention);
   const unwatch = store.watch([`room:${id}`, `outbox:${id}`, 'conversations', 'me'], update);
   update();
   return {
     toEnd,
     show,
+    readAll,
     stop() {
-      document.removeEventListener('visibilitychange', onReturn);
-      window.removeEventListener('focus', onReturn);
+      actions.setReadingSeq(id, null);
+      document.removeEventListener('visibilitychange', onAttention);
+      for (const type of ['focus', 'blur']) window.removeEventListener(type, onAttention);
       cancelAnimationFrame(frameRequest);
       unwatch();
       scroll.stop();

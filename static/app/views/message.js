@@ -83,6 +83,12 @@ export function updateMessage(element, row, context) {
     (element.querySelector(`[data-part="${CSS.escape(focusedPart)}"]`) ?? element).focus({ preventScroll: true });
 }
 
+/** Shows whether a message that is shown already is the last of its author's run, which has the avatar. */
+export function updateRunEnd(element, { item, own, last, grouped }, context) {
+  element.classList.toggle('last', last);
+  if (!own && grouped) element.firstElementChild.replaceWith(senderAvatar(item, last, context));
+}
+
 /** Shows a system message in its element. */
 export function updateSystem(element, { item }, { state }) {
   element.className = 'system';

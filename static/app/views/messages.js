@@ -17,7 +17,7 @@ import { findMessage } from '../state/messages.js';
 import { getRoom, reachesBackTo } from '../state/rooms.js';
 import { openEmojiPicker } from './emoji-picker.js';
 import { messageListTop, roomNotice } from './message-list-hints.js';
-import { createMessage, updateMessage, updateSystem } from './message.js';
+import { createMessage, updateMessage, updateRunEnd, updateSystem } from './message.js';
 import { handleMessageKeys } from './message-keys.js';
 import { openMessageMenu, reactTo } from './message-menu.js';
 import { roomRows } from './rows.js';
@@ -160,13 +160,17 @@ export function mountMessages(parent, id, app, { onReply, onEdit }) {
   function updateRow(element, row) {
     const sender = row.grouped ? store.state.people.get(row.item.sender_id) : null;
     const members = row.item.mentions?.length > 0 || row.item.reply_to ? store.state.members.get(id) : null;
-    const inputs = [row.item, row.first, row.last, row.grouped, sender, context.mayWrite, members];
-    if (element.inputs?.every((value, index) => value === inputs[index]) && !row.item.state) return;
+    const inputs = [row.item, row.first, row.grouped, sender, context.mayWrite, members];
+    const isSame = element.inputs?.every((value, index) => value === inputs[index]) && !row.item.state;
+    if (isSame && element.isLast === row.last) return;
     element.inputs = inputs;
+    element.isLast = row.last;
+    if (isSame && row.kind === 'message') return updateRunEnd(element, row, context);
     if (row.kind === 'message') updateMessage(element, row, context);
     else if (row.kind === 'system') updateSystem(element, row, context);
     else if (row.kind === 'day') fill(element, h('span', { textContent: dayName(row.item.created_at) }));
     else fill(element, h('span', { textContent: 'New messages' }));
+    return undefined;
   }
 
   function loadOlder() {

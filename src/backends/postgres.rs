@@ -37,6 +37,11 @@ const SERVING_SETTINGS: &str = "SET default_transaction_isolation = 'read commit
 pub const POSTGRES_PLAN_SETTINGS: &str =
     "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET enable_sort = off";
 
+/// Keeps statements that fail out of the log of PostgreSQL, because the text of a message is a part of the statement that
+/// writes it. Only a superuser, or a role with this right, can say so.
+const UNLOGGED_STATEMENTS: &str = "DO $$ BEGIN SET log_min_error_statement = 'panic'; \
+     EXCEPTION WHEN insufficient_privilege THEN NULL; END $$";
+
 /// The settings of a migrating session. The statement timeout is long, because changing a large table takes time. The
 /// lock timeout is short, because other transactions wait behind a migration that waits for a lock.
 const MIGRATING_SETTINGS: &str = "SET default_transaction_isolation = 'read committed'; SET statement_timeout = '1h'; \
@@ -72,7 +77,8 @@ pub(super) async fn connect(settings: &Settings) -> BackendResult<Db> {
     let prepared_statements =
         locks::PREPARED.into_iter().chain(sends::postgres::PREPARED).chain([single_send::PREPARED]);
     let pools = Pools {
-        write: open(write, &format!("{serving}; {}", prepared::prepare(prepared_statements))).await?,
+        write: open(write, &format!("{serving}; {UNLOGGED_STATEMENTS}; {}", prepared::prepare(prepared_statements)))
+            .await?,
         authentication: open(authentication, &serving).await?,
         ordinary: open(ordinary, &serving).await?,
         log: open(log, &serving).await?,

@@ -222,6 +222,9 @@ pub const FLOOD_WINDOW: Duration = Duration::from_secs(10);
 pub const BATCH_SIZE: usize = 256;
 /// The longest time for which a batch of sends waits for more of them under load.
 pub const SEND_GATHER: Duration = Duration::from_micros(500);
+/// If the newest batch of sends runs for longer than this, another one begins beside it, because its connection may be
+/// lost or wait for a lock. Other conversations must not wait for that.
+pub const BATCH_STALL: Duration = Duration::from_millis(100);
 /// The number of sends that are not answered yet. One more gets `unavailable` immediately.
 pub const WRITER_QUEUE: usize = 8192;
 /// The number of marks that wait for the marks writer. One more gets `unavailable` immediately.

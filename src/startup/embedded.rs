@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::mailboxes::{Committed, Ephemeral};
 use crate::relay::{self, Relay};
 use crate::supervision::Supervision;
-use crate::work::writer::WriterStats;
+use crate::work::writer_stats::WriterStats;
 use actix::prelude::Recipient;
 use std::sync::Arc;
 use tokio::runtime::Handle;

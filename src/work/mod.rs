@@ -29,3 +29,4 @@ pub mod unchecked_caller;
 pub mod views;
 pub mod writer;
 pub mod writer_batch;
+pub mod writer_stats;

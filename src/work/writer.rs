@@ -14,6 +14,7 @@ use super::send_queue::{QueuedSend, SendQueue};
 use super::transact::{self, AbortReason, Commit};
 use super::typing;
 use super::writer_batch::{self, SendOutcome};
+use super::writer_stats::WriterStats;
 use crate::app::App;
 use crate::domain::codes::Code;
 use crate::domain::ids::ConversationId;
@@ -31,32 +32,12 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 /// The greatest number of side tasks. Each uses one of the write turns of users' transactions.
 const MAX_SIDE_TASKS: usize = 4;
-
-/// Counters of a writer, for measurements.
-#[derive(Default, Debug)]
-pub struct WriterStats {
-    /// Committed batches with at least one decided send.
-    pub batches: AtomicU64,
-    /// Sends that were stored, found repeated or refused in these batches.
-    pub sends: AtomicU64,
-}
-
-impl WriterStats {
-    fn add(&self, outcomes: &[SendOutcome]) {
-        let decided = outcomes.iter().filter(|outcome| matches!(outcome, SendOutcome::Decided(_))).count() as u64;
-        if decided > 0 {
-            self.batches.fetch_add(1, Ordering::Relaxed);
-            self.sends.fetch_add(decided, Ordering::Relaxed);
-        }
-    }
-}
 
 /// Runs the writer until its queue is closed and empty. At most `max_batches` batches of at most `max_sends` sends
 /// commit at the same time. If the writer panics, the sends that it has taken are answered with `unavailable`. The sends
@@ -83,6 +64,8 @@ struct Writer {
     /// The conversations whose sends a side task commits.
     side_tasks: HashSet<ConversationId>,
     gather: SendGather,
+    /// When the newest batch began.
+    newest_batch_at: Instant,
     side_done: mpsc::UnboundedSender<ConversationId>,
     side_ended: mpsc::UnboundedReceiver<ConversationId>,
 }
@@ -99,7 +82,7 @@ impl Writer {
         let (side_done, side_ended) = mpsc::unbounded_channel();
         let (app, stats, side_tasks) = (app.clone(), stats.clone(), HashSet::new());
         let (queue, gather) = (SendQueue::default(), SendGather::default());
-        Self { app, limits, stats, queue, side_tasks, gather, side_done, side_ended }
+        Self { app, limits, stats, queue, side_tasks, gather, newest_batch_at: Instant::now(), side_done, side_ended }
     }
 
     async fn run(mut self, queue: &mut mpsc::UnboundedReceiver<SendJob>) {
@@ -120,9 +103,10 @@ impl Writer {
             if is_closed && self.queue.is_empty() && batches.is_empty() && self.side_tasks.is_empty() {
                 return;
             }
+            let begins_at = gathers_until.or_else(|| self.begins_beside_stalled_at(batches.len()));
             tokio::select! {
                 Some(ended) = batches.next(), if !batches.is_empty() => self.end_batch(ended),
-                () = send_gather::wait_until(gathers_until) => {}
+                () = send_gather::wait_until(begins_at) => {}
                 Some(conversation) = self.side_ended.recv() => {
                     self.side_tasks.remove(&conversation);
                     self.queue.end_batch(conversation, std::iter::empty());
@@ -137,10 +121,17 @@ impl Writer {
 
     /// Returns whether another batch should begin while `running` ones commit. A further batch takes work of the
     /// database for its own round trips and commit, so it begins only if more sends wait than the running ones could
-    /// take.
+    /// take, or if the newest of these is stalled.
     fn may_begin_batch(&self, running: usize) -> bool {
         let ready = self.queue.ready();
-        ready > 0 && running < self.limits.batches && ready >= running * self.limits.sends
+        let is_stalled = || self.newest_batch_at.elapsed() >= limits::BATCH_STALL;
+        ready > 0 && running < self.limits.batches && (ready >= running * self.limits.sends || is_stalled())
+    }
+
+    /// Returns when the newest batch counts as stalled, if another one would begin then.
+    fn begins_beside_stalled_at(&self, running: usize) -> Option<Instant> {
+        let would_begin = self.queue.ready() > 0 && running < self.limits.batches;
+        would_begin.then(|| self.newest_batch_at + limits::BATCH_STALL)
     }
 
     /// Adds a send to the queue. A conversation that another transaction has locked holds a bounded number of sends.
@@ -159,6 +150,7 @@ impl Writer {
     }
 
     fn begin_batch(&mut self) -> BoxFuture<'static, EndedBatch> {
+        self.newest_batch_at = Instant::now();
         let batch = self.queue.take_batch(self.limits.sends);
         let mut conversations: Vec<ConversationId> = batch.iter().map(QueuedSend::conversation_id).collect();
         conversations.sort_unstable();

@@ -131,7 +131,8 @@ test('on a phone, either the list or the room is shown', async () => {
   await inList(page, ANA.name).click();
   await messageList(page).getByText('Did the seedlings survive the frost?').waitFor();
   assert.equal(await page.getByRole('list', { name: 'Conversations', exact: true }).isVisible(), false);
-  await send(page, 'From my pocket');
+  await page.getByRole('textbox', { name: 'Message', exact: true }).fill('From my pocket');
+  await page.getByRole('button', { name: 'Send', exact: true }).tap();
   await messageList(page).getByText('From my pocket').waitFor();
   await page.getByRole('link', { name: 'Back to all conversations' }).click();
   await inList(page, GROUP).click();

@@ -213,3 +213,36 @@ test('an invisible message cannot be sent', async () => {
   await box(page).fill('');
   await context.close();
 });
+
+test('a key that an input method uses sends nothing', async () => {
+  const [user, other] = [await createUser(), await createUser()];
+  await group(user, 'Words', [other]);
+  const { context, page } = await openPageAs(user);
+  await inList(page, 'Words').click();
+  await box(page).fill('tiếng Việt');
+  // In Safari this Enter comes after the end of the word, and says so only by its code.
+  const isHandled = await box(page).evaluate((element) => {
+    const event = new KeyboardEvent('keydown', { key: 'Enter', keyCode: 229, bubbles: true, cancelable: true });
+    return !element.dispatchEvent(event);
+  });
+  assert.equal(isHandled, false);
+  assert.equal(await box(page).inputValue(), 'tiếng Việt');
+  await box(page).press('Enter');
+  await messageList(page).getByText('tiếng Việt', { exact: true }).waitFor();
+  assert.equal(await box(page).inputValue(), '');
+  await context.close();
+});
+
+test('on a touch screen Enter begins a new line, and the button sends', async () => {
+  const [user, other] = [await createUser(), await createUser()];
+  await group(user, 'Pocket', [other]);
+  const { context, page } = await openPageAs(user, { viewport: PHONE, hasTouch: true, isMobile: true });
+  await inList(page, 'Pocket').click();
+  await box(page).fill('one');
+  await box(page).press('Enter');
+  await box(page).pressSequentially('two');
+  assert.equal(await box(page).inputValue(), 'one\ntwo');
+  await page.getByRole('button', { name: 'Send', exact: true }).tap();
+  await messageList(page).getByText('one\ntwo', { exact: true }).waitFor();
+  await context.close();
+});

@@ -3,7 +3,7 @@
 //! `AssertSqlSafe` is right here: every statement comes from the store, which passes all values of clients as
 //! parameters.
 
-use futures_util::TryStreamExt as _;
+use futures_util::{Stream, TryStreamExt as _};
 use sea_orm::sea_query::Values;
 use sea_orm::{
     ConnAcquireErr, DatabaseBackend, DatabaseConnection, DbErr, ExecResult, QueryResult, RuntimeErr, Statement,
@@ -33,6 +33,17 @@ impl TakenConnection {
             Self::Sqlite(conn) => conn.execute(AssertSqlSafe(sql)).await.map(ExecResult::from),
             Self::Postgres(conn) => conn.execute(AssertSqlSafe(sql)).await.map(ExecResult::from),
         }
+    }
+
+    /// Runs the statements of a text, which are separated by semicolons. If one fails, the next ones do not run. The
+    /// first result is the number of those that succeeded.
+    pub(super) async fn execute_texts(&mut self, sql: &str) -> (usize, sqlx::Result<()>) {
+        let mut succeeded = 0;
+        let result = match self {
+            Self::Sqlite(conn) => count_results(conn.execute_many(AssertSqlSafe(sql)), &mut succeeded).await,
+            Self::Postgres(conn) => count_results(conn.execute_many(AssertSqlSafe(sql)), &mut succeeded).await,
+        };
+        (succeeded, result)
     }
 
     /// Runs the statements of a text, which are separated by semicolons, on PostgreSQL. Returns the rows of each.
@@ -85,6 +96,16 @@ impl TakenConnection {
             Self::Postgres(conn) => conn.close_on_drop(),
         }
     }
+}
+
+async fn count_results<T>(
+    mut results: impl Stream<Item = sqlx::Result<T>> + Unpin,
+    succeeded: &mut usize,
+) -> sqlx::Result<()> {
+    while results.try_next().await?.is_some() {
+        *succeeded += 1;
+    }
+    Ok(())
 }
 
 fn parts(statement: Statement) -> (AssertSqlSafe<String>, SqlxValues) {

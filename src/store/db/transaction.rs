@@ -161,13 +161,20 @@ impl Transaction {
         }
         text.push_str("COMMIT");
         state.stage = Stage::Committing(Instant::now());
-        let committed = state.lease.conn().execute_text(&text).await;
+        let (succeeded, committed) = state.lease.conn().execute_texts(&text).await;
         state.stage = if committed.is_ok() { Stage::Ended } else { Stage::Unusable };
-        let committed = committed.map(drop).map_err(statement_error);
-        let is_refused = committed.as_ref().is_err_and(|error| failure_kind(error) == FailureKind::Data);
-        if is_refused && last.is_some() && state.lease.conn().execute_text("ROLLBACK").await.is_ok() {
-            // The data of `last` was refused before COMMIT. The connection stays, so that refused data costs little.
-            state.stage = Stage::Ended;
+        let committed = committed.map_err(statement_error);
+        if let Err(error) = &committed
+            && last.is_some()
+            && succeeded == 0
+            && failure_kind(error) != FailureKind::Unreachable
+        {
+            // `last` failed, so COMMIT did not run. The connection stays, so that refused data costs little.
+            self.db.report_error(error);
+            if state.lease.conn().execute_text("ROLLBACK").await.is_ok() {
+                state.stage = Stage::Ended;
+            }
+            return committed;
         }
         committed.inspect_err(|error| match failure_kind(error) {
             // The error concerns this transaction only; another one may succeed.

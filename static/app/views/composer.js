@@ -6,6 +6,7 @@
 import { h, setAttribute, setText } from '../lib/dom.js';
 import { readDraft, writeDraft } from '../lib/drafts.js';
 import { icon } from '../lib/icons.js';
+import { isEnterSending, isInputMethodKey } from '../lib/keyboard.js';
 import { mayWrite } from '../lib/rights.js';
 import { MAX_MESSAGE_LENGTH, isBlank, plural, scalarCount } from '../lib/text.js';
 import { findMessage } from '../state/messages.js';
@@ -138,14 +139,14 @@ export function mountComposer(parent, id, app, { onSent }) {
   });
   box.addEventListener('keydown', (event) => {
     // While an input method composes a word, Enter chooses it. While names are offered, their list handles the keys.
-    if (event.isComposing || event.defaultPrevented) return;
+    if (isInputMethodKey(event) || event.defaultPrevented) return;
     if (event.key === 'Escape' && target) {
       event.preventDefault();
       event.stopPropagation();
       cancel();
     }
     if (event.key === 'ArrowUp' && box.value === '' && !target && editLast()) event.preventDefault();
-    if (event.key !== 'Enter' || event.shiftKey) return;
+    if (event.key !== 'Enter' || event.shiftKey || !isEnterSending()) return;
     event.preventDefault();
     form.requestSubmit();
   });

@@ -3,6 +3,7 @@
 // cursor stays in the text. It must not contain the text box, or what counts as a mention (lib/mentions.js).
 
 import { h, setAttribute, uniqueId } from '../lib/dom.js';
+import { isInputMethodKey } from '../lib/keyboard.js';
 import { mentionAtCursor, mentionCandidates } from '../lib/mentions.js';
 import { mayMentionAll } from '../lib/rights.js';
 import { nameOf } from '../state/conversations.js';
@@ -87,7 +88,7 @@ export function mountMentionList(parent, box, id, { store, client }) {
   }
 
   function onKey(event) {
-    if (list.hidden || event.isComposing) return;
+    if (list.hidden || isInputMethodKey(event)) return;
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (step) current = (current + step + candidates.length) % candidates.length;
     else if (event.key === 'Escape') {

@@ -3,6 +3,7 @@
 
 import { fill, h, setText, uniqueId } from '../lib/dom.js';
 import { icon } from '../lib/icons.js';
+import { isInputMethodKey } from '../lib/keyboard.js';
 import { keyedList } from '../lib/keyed.js';
 import { nameOf } from '../state/conversations.js';
 import { avatar } from './avatar.js';
@@ -146,7 +147,7 @@ export function peoplePicker(
       event.preventDefault();
       results.querySelector('button')?.focus();
     }
-    if (event.key !== 'Enter') return;
+    if (event.key !== 'Enter' || isInputMethodKey(event)) return;
     event.preventDefault();
     if (foundUsers.length === 1) choose(foundUsers[0]);
   });

@@ -2,6 +2,7 @@
 //! sends came one by one, and the database contains exactly these messages. The tests that run only on PostgreSQL lock
 //! conversations in other transactions.
 
+mod faults;
 mod harness;
 mod model;
 

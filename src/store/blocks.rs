@@ -52,15 +52,17 @@ pub async fn list_blocked_participants(
     user: UserId,
     conversation: ConversationId,
 ) -> Result<HashSet<UserId>, DbErr> {
-    let statement = dialect::plain(
-        conn,
-        "SELECT p.user_id FROM blocks b JOIN participants p ON p.conversation_id = $2 AND p.user_id = b.blocked_id
-         WHERE b.blocker_id = $1 AND p.left_at IS NULL
-         UNION
-         SELECT p.user_id FROM blocks b JOIN participants p ON p.conversation_id = $2 AND p.user_id = b.blocker_id
-         WHERE b.blocked_id = $1 AND p.left_at IS NULL",
-        vec![user.into(), conversation.into()],
-    );
+    // A scalar subquery leaves PostgreSQL no other plan than to look up each blocked user. As a join it may read all
+    // participants in the order of their ids, if the conversation was small when the plan was made.
+    let side = |own: &str, other: &str| {
+        format!(
+            "SELECT {other} AS user_id FROM blocks b
+             WHERE {own} = $1 AND COALESCE((SELECT 1 FROM participants p WHERE p.conversation_id = $2
+                                              AND p.user_id = b.{other} AND p.left_at IS NULL LIMIT 1), 0) = 1"
+        )
+    };
+    let text = format!("{} UNION {}", side("blocker_id", "blocked_id"), side("blocked_id", "blocker_id"));
+    let statement = dialect::plain(conn, &text, vec![user.into(), conversation.into()]);
     let rows = dialect::all(conn, statement).await?;
     rows.iter().map(|row| Ok(UserId(row.try_get("", "user_id")?))).collect()
 }

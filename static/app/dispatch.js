@@ -6,6 +6,7 @@
 import * as conversations from './state/conversations.js';
 import * as members from './state/members.js';
 import * as mentions from './state/mentions.js';
+import { hasAfter } from './state/message-window.js';
 import * as messages from './state/messages.js';
 import * as people from './state/people.js';
 import * as pins from './state/pins.js';
@@ -78,7 +79,8 @@ function onMessageHidden(store, payload) {
   const known = messages.findMessage(store.state, conversation_id, message_id);
   if (known) mentions.removeMention(store, known);
   messages.hideMessage(store, payload);
-  const newest = store.state.rooms.get(conversation_id)?.items.at(-1);
+  const room = store.state.rooms.get(conversation_id);
+  const newest = room && !hasAfter(room) ? room.items.at(-1) : null;
   conversations.updatePreview(store, { conversation_id, id: message_id }, newest ?? { content: '', data: null });
   pins.removePin(store, payload);
 }

@@ -57,7 +57,7 @@ function emptyState() {
     isListLoaded: false,
     /** id → Conversation, each with `countedRev` and `archivedSeq` (state/conversations.js) */
     conversations: new Map(),
-    /** id → { items, hasBefore, hasAfter, status, olderStatus, newerStatus, missedLive } (state/rooms.js) */
+    /** id → the loaded messages of a conversation (state/rooms.js, state/message-window.js) */
     rooms: new Map(),
     /** conversation id → { items: [Participant], status } */
     members: new Map(),

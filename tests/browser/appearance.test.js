@@ -15,7 +15,6 @@ import {
   messageMenu,
   openPage,
   register,
-  send,
   signIn,
   waitUntil,
 } from './support.js';
@@ -99,7 +98,7 @@ test('a long history is loaded while the user scrolls up, and the position stays
     seqs.map((_, index) => index + 1),
   );
   assert.equal(seqs.length, 87);
-  await page.getByRole('button', { name: /Jump to newest/ }).click();
+  await page.getByRole('button', { name: /Jump to latest/ }).click();
   const atEnd = (element) => element.scrollHeight - element.clientHeight - element.scrollTop < 60;
   await waitUntil(() => messageList(page).evaluate(atEnd), 'the newest message is visible');
 });
@@ -131,7 +130,8 @@ test('on a phone, either the list or the room is shown', async () => {
   await inList(page, ANA.name).click();
   await messageList(page).getByText('Did the seedlings survive the frost?').waitFor();
   assert.equal(await page.getByRole('list', { name: 'Conversations', exact: true }).isVisible(), false);
-  await send(page, 'From my pocket');
+  await page.getByRole('textbox', { name: 'Message', exact: true }).fill('From my pocket');
+  await page.getByRole('button', { name: 'Send', exact: true }).click();
   await messageList(page).getByText('From my pocket').waitFor();
   await page.getByRole('link', { name: 'Back to all conversations' }).click();
   await inList(page, GROUP).click();

@@ -230,7 +230,7 @@ test('a quote of an old message loads the messages around it', async () => {
   await ben.page.locator('.message.pointed').getByText('Far above').waitFor();
   assert.equal(await row(ben.page, 'See above').count(), 0);
   await post({ content: 'Said meanwhile' });
-  await ben.page.getByRole('button', { name: /Jump to newest/ }).click();
+  await ben.page.getByRole('button', { name: /Jump to latest/ }).click();
   await row(ben.page, 'Said meanwhile').waitFor();
   await row(ben.page, 'See above').locator('.quote').click();
   await ben.page.locator('.message.pointed').getByText('Far above').waitFor();

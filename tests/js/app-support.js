@@ -3,7 +3,7 @@
 
 import { dispatch } from '../../static/app/dispatch.js';
 import { setConversations } from '../../static/app/state/conversations.js';
-import { showNewestPage, getRoom } from '../../static/app/state/rooms.js';
+import { showPage, getRoom } from '../../static/app/state/rooms.js';
 import { Store } from '../../static/app/store.js';
 
 export const ANA = { id: 'ana', username: 'ana', display_name: 'Ana', avatar_url: null };
@@ -51,9 +51,12 @@ export function setup(more = {}) {
     item: (seq) => getRoom(store.state, 'c').items.find((item) => item.seq === seq),
     apply: (frame) => dispatch(store, frame),
     /** The newest messages, read at revision 10. */
-    load: (...items) => showNewestPage(store, 'c', { items, has_more_before: true, has_more_after: false, rev: 10 }),
+    load: (...items) => showNewestPage(store, { items, has_more_before: true, has_more_after: false, rev: 10 }),
   };
 }
+
+/** Shows a page of the newest messages. */
+export const showNewestPage = (store, page) => showPage(store, 'c', page, {}, 0);
 
 export const message = (seq, sender_id = 'ana', more = {}) => ({
   id: `m${seq}`,

@@ -13,8 +13,20 @@ import {
 import { updateMention, unreadMentions } from '../../static/app/state/mentions.js';
 import { setPins } from '../../static/app/state/pins.js';
 import { showOwnReaction, setReactions } from '../../static/app/state/reactions.js';
-import { addNewerPage, showNewestPage, addOlderPage, showPageAround } from '../../static/app/state/rooms.js';
-import { messageNew, conversation, deleted, edited, frame, message, my, userEvent, setup } from './app-support.js';
+import { hasAfter, hasBefore } from '../../static/app/state/message-window.js';
+import { setView, showPage } from '../../static/app/state/rooms.js';
+import {
+  messageNew,
+  conversation,
+  deleted,
+  edited,
+  frame,
+  message,
+  my,
+  userEvent,
+  setup,
+  showNewestPage,
+} from './app-support.js';
 
 const HOUR = 3_600_000;
 const inAnHour = () => new Date(Date.now() + HOUR).toISOString();
@@ -119,7 +131,10 @@ test('a hidden message is not unread, and does not mention the user', () => {
   };
   assert.deepEqual([hide(4), c().unread_count, unreadMentions(store.state, c())], [true, 1, 0]);
   assert.deepEqual([hide(5), c().unread_count], [true, 1], 'a system message is never unread');
-  assert.deepEqual([hide(6), c().unread_count], [false, 1], 'without the newest message the count is not known');
+  assert.deepEqual([hide(6), c().unread_count], [true, 0], 'also without its newest message the room is complete');
+  store.state.rooms.delete('c');
+  c().unread_count = 1;
+  assert.equal(recountUnread(store, { conversation_id: 'c' }), false, 'without its messages the count is not known');
   setUnreadCount(store, { id: 'c', last_rev: 10, unread_count: 0, my: my(3) });
   assert.deepEqual([recountUnread(store, { conversation_id: 'c' }), c().unread_count], [true, 0]);
   apply(messageNew(11, 7));
@@ -273,59 +288,43 @@ test('mentions are counted after the read mark, and change with edits', () => {
 test('a page around an old message is joined if it touches the room', () => {
   const { store, load, room } = setup();
   load(...range(21, 25));
-  showPageAround(store, 'c', page(11, 20));
-  assert.deepEqual([seqsOf(room())[0], room().items.length, room().hasAfter], [11, 15, false]);
-  showPageAround(store, 'c', page(1, 15));
-  assert.deepEqual([room().items.length, room().hasBefore], [25, false]);
-});
-
-test('far from the newest message, live messages are loaded later and none is missing', () => {
-  const { store, load, room, apply } = setup({ last_seq: 60, last_rev: 10 });
-  load(...range(51, 60));
-  showPageAround(store, 'c', page(1, 10));
-  assert.deepEqual([seqsOf(room()).at(-1), room().hasAfter], [10, true]);
-  apply(messageNew(11, 61));
-  assert.equal(seqsOf(room()).at(-1), 10);
-  room().missedLive = false;
-  apply(messageNew(12, 62));
-  addNewerPage(store, 'c', page(11, 61, { has_more_after: false }), 10);
-  assert.equal(room().hasAfter, true, '62 came while the page was loaded');
-  addNewerPage(store, 'c', page(62, 62, { has_more_after: false }), 61);
-  assert.deepEqual([seqsOf(room()).length, room().hasAfter], [62, false]);
-  apply(messageNew(13, 63));
-  assert.equal(seqsOf(room()).at(-1), 63);
+  showPage(store, 'c', page(11, 20), { around: 15 }, 25);
+  assert.deepEqual([seqsOf(room())[0], room().items.length, hasAfter(room())], [11, 15, false]);
+  showPage(store, 'c', page(1, 15), { around: 5 }, 25);
+  assert.deepEqual([room().items.length, hasBefore(room())], [25, false]);
 });
 
 test('after a jump to an old message the newest page replaces the room', () => {
-  const { store, load, room } = setup({ last_seq: 60 });
+  const { store, load, room, apply } = setup({ last_seq: 60 });
   load(...range(51, 60));
-  showPageAround(store, 'c', page(1, 10));
-  showNewestPage(store, 'c', page(41, 60, { has_more_after: false }));
-  assert.deepEqual([seqsOf(room())[0], room().items.length, room().hasAfter], [41, 20, false]);
+  showPage(store, 'c', page(1, 10), { around: 5 }, 60);
+  assert.deepEqual([seqsOf(room()).at(-1), hasAfter(room())], [10, true]);
+  apply(messageNew(11, 61));
+  assert.equal(seqsOf(room()).at(-1), 10);
+  showNewestPage(store, page(41, 60, { has_more_after: false }));
+  assert.deepEqual([seqsOf(room())[0], seqsOf(room()).at(-1), hasAfter(room())], [41, 61, false]);
 });
 
-test('a page for another part of the room is ignored', () => {
+test('a late page for another part of the room is ignored', () => {
   const { store, load, room } = setup({ last_seq: 100 });
   load(...range(91, 100));
-  showPageAround(store, 'c', page(41, 50));
-  showNewestPage(store, 'c', page(91, 100, { has_more_after: false }));
-  addOlderPage(store, 'c', page(31, 40), 41);
-  assert.deepEqual([seqsOf(room())[0], room().hasBefore, room().olderStatus], [91, true, 'idle']);
-  showPageAround(store, 'c', page(41, 50));
-  addNewerPage(store, 'c', page(81, 90), 80);
-  assert.deepEqual([seqsOf(room()).at(-1), room().hasAfter, room().newerStatus], [50, true, 'idle']);
+  showPage(store, 'c', page(41, 50), { around: 45 }, 100);
+  showNewestPage(store, page(91, 100, { has_more_after: false }));
+  showPage(store, 'c', page(31, 40), { before: 41 }, 100);
+  assert.deepEqual([seqsOf(room())[0], hasBefore(room()), room().olderStatus], [91, true, 'idle']);
+  showPage(store, 'c', page(41, 50), { around: 45 }, 100);
+  showPage(store, 'c', page(81, 90), { after: 80 }, 100);
+  assert.deepEqual([seqsOf(room()).at(-1), hasAfter(room()), room().newerStatus], [50, true, 'idle']);
 });
 
-test('a room keeps a bounded number of messages while the user scrolls', () => {
-  const { store, load, room } = setup({ last_seq: 1000 });
-  load(...range(951, 1000));
-  for (let first = 901; first >= 1; first -= 50) addOlderPage(store, 'c', page(first, first + 49), first + 50);
-  assert.deepEqual([seqsOf(room())[0], seqsOf(room()).at(-1), room().hasBefore], [1, 500, false]);
-  assert.equal(room().hasAfter, true);
-  for (let first = 501; first <= 951; first += 50)
-    addNewerPage(store, 'c', page(first, first + 49, { has_more_after: first < 951 }), first - 1);
-  assert.deepEqual([seqsOf(room())[0], seqsOf(room()).at(-1)], [501, 1000]);
-  assert.deepEqual([room().hasBefore, room().hasAfter], [true, false]);
+test('in an open room live messages are bounded, and those that the user reads stay', () => {
+  const { store, load, room, apply } = setup({ last_seq: 100 });
+  load(...range(51, 100));
+  for (let seq = 101; seq <= 600; seq += 1) apply(messageNew(seq, seq));
+  assert.deepEqual([room().items.length, seqsOf(room()).at(-1)], [200, 600]);
+  setView(store, 'c', { first: 410, last: 420 }, false);
+  for (let seq = 601; seq <= 900; seq += 1) apply(messageNew(seq, seq));
+  assert.deepEqual([room().items.length, seqsOf(room())[0], hasAfter(room())], [200, 401, true]);
 });
 
 test('a replay of old events after a newer snapshot changes nothing', () => {

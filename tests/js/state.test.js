@@ -11,10 +11,11 @@ import {
   titleOf,
   totalUnread,
 } from '../../static/app/state/conversations.js';
-import { showNewestPage, addOlderPage, getRoom } from '../../static/app/state/rooms.js';
+import { hasBefore } from '../../static/app/state/message-window.js';
+import { getRoom, showPage } from '../../static/app/state/rooms.js';
 import { Store } from '../../static/app/store.js';
 import { systemText } from '../../static/app/views/texts.js';
-import { ANA, messageNew, message, my, setup } from './app-support.js';
+import { ANA, messageNew, message, my, setup, showNewestPage } from './app-support.js';
 
 const seqsOf = (room) => room.items.map(({ seq }) => seq);
 
@@ -41,7 +42,7 @@ test('system messages and own messages do not count; a user who writes has read 
 
 test('the late answer to an own message does not mark later messages as read', () => {
   const { store, c, room, apply } = setup({ unread_count: 0, my: my(4) });
-  showNewestPage(store, 'c', { items: [message(3), message(4)], has_more_before: true, rev: 10 });
+  showNewestPage(store, { items: [message(3), message(4)], has_more_before: true, rev: 10 });
   apply(messageNew(11, 5, 'me'));
   apply(messageNew(12, 6));
   applyMessage(store, message(5, 'me'), null);
@@ -50,7 +51,7 @@ test('the late answer to an own message does not mark later messages as read', (
 
 test('the answer to a send may come before the event of the message before it', () => {
   const { store, room, apply } = setup();
-  showNewestPage(store, 'c', { items: [message(4)], has_more_before: true, rev: 10 });
+  showNewestPage(store, { items: [message(4)], has_more_before: true, rev: 10 });
   applyMessage(store, message(6, 'me'), null);
   apply(messageNew(11, 5));
   apply(messageNew(12, 6, 'me'));
@@ -59,7 +60,7 @@ test('the answer to a send may come before the event of the message before it', 
 
 test('a read mark from another device lowers the count, but not below the loaded messages', () => {
   const { store, c, apply } = setup({ last_seq: 0, unread_count: 0, my: my(0), last_rev: 0 });
-  showNewestPage(store, 'c', { items: [], has_more_before: false, rev: 0 });
+  showNewestPage(store, { items: [], has_more_before: false, rev: 0 });
   for (const seq of [1, 2, 3]) apply(messageNew(seq, seq));
   moveReadMark(store, { conversation_id: 'c', last_read_seq: 2, unread_count: 0 });
   assert.equal(c().unread_count, 1);
@@ -73,22 +74,22 @@ test('pages are joined without repetitions, and live messages that came meanwhil
   const { store, room, apply } = setup();
   getRoom(store.state, 'c').status = 'loading';
   apply(messageNew(11, 5));
-  showNewestPage(store, 'c', { items: [message(3), message(4)], has_more_before: true, rev: 10 });
-  addOlderPage(store, 'c', { items: [message(1), message(2)], has_more_before: false, rev: 11 }, 3);
+  showNewestPage(store, { items: [message(3), message(4)], has_more_before: true, rev: 10 });
+  showPage(store, 'c', { items: [message(1), message(2)], has_more_before: false, rev: 11 }, { before: 3 }, 5);
   assert.deepEqual(seqsOf(room()), [1, 2, 3, 4, 5]);
 });
 
 test('a page that does not touch the room replaces it', () => {
   const { store, room } = setup();
-  showNewestPage(store, 'c', { items: [message(1), message(2)], has_more_before: false, rev: 5 });
-  showNewestPage(store, 'c', { items: [message(40), message(41)], has_more_before: true, rev: 90 });
+  showNewestPage(store, { items: [message(1), message(2)], has_more_before: false, rev: 5 });
+  showNewestPage(store, { items: [message(40), message(41)], has_more_before: true, rev: 90 });
   assert.deepEqual(seqsOf(room()), [40, 41]);
-  assert.equal(room().hasBefore, true);
+  assert.equal(hasBefore(room()), true);
 });
 
 test('edits and deletions change room and preview; older ones do not', () => {
   const { store, c, room, apply } = setup();
-  showNewestPage(store, 'c', { items: [message(3), message(4)], has_more_before: true, rev: 20 });
+  showNewestPage(store, { items: [message(3), message(4)], has_more_before: true, rev: 20 });
   apply(messageNew(21, 5));
   const edited = (rev, content, seq) => ({
     type: 'message.edited',
@@ -118,7 +119,7 @@ test('edits and deletions change room and preview; older ones do not', () => {
 
 test('the status only advances, and only on own messages', () => {
   const { store, room, apply } = setup();
-  showNewestPage(store, 'c', {
+  showNewestPage(store, {
     items: [message(1, 'me', { status: 'sent' }), message(2), message(3, 'me', { status: 'sent' })],
     has_more_before: false,
     rev: 10,

@@ -16,18 +16,25 @@ const MAX_MOVE_PX = 10;
 export function onLongPress(box, selector, onPress) {
   let timer = null;
   let start = null;
+  let pressed = null;
   const cancel = () => {
     clearTimeout(timer);
     timer = null;
+    pressed?.classList.remove('pressed');
+    pressed = null;
   };
   box.addEventListener('pointerdown', (event) => {
     cancel();
     const element = event.pointerType === 'touch' && event.isPrimary && event.target.closest(selector);
     if (!element) return;
     start = { x: event.clientX, y: event.clientY };
+    // The style sheet turns the browser's own selection by a long press off for elements with this class.
+    pressed = element;
+    pressed.classList.add('pressed');
     timer = setTimeout(() => {
       timer = null;
       ignoreClick();
+      getSelection().removeAllRanges();
       navigator.vibrate?.(8);
       onPress(element);
     }, LONG_PRESS_MS);

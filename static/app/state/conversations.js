@@ -7,6 +7,7 @@
 // newest message when the conversation was last known to be archived. A later message ends that, unless it is muted.
 
 import { preview } from '../lib/text.js';
+import { covers } from './message-window.js';
 import { rememberUsers } from './people.js';
 
 /** Replaces the whole list, and drops the rooms of conversations that are not in it. */
@@ -117,9 +118,8 @@ export function updatePreview(store, { conversation_id, id }, changes) {
 export function moveReadMark(store, { conversation_id, last_read_seq, unread_count }) {
   const conversation = store.state.conversations.get(conversation_id);
   if (!conversation || last_read_seq < conversation.my.last_read_seq) return;
-  const count = countAfter(store, conversation, last_read_seq);
-  const fallback = unread_count ?? Math.min(conversation.unread_count, conversation.last_seq - last_read_seq);
-  setReadMark(conversation, last_read_seq, count ?? fallback);
+  const count = countBetween(store, conversation, last_read_seq, conversation.last_seq);
+  setReadMark(conversation, last_read_seq, count ?? unread_count ?? countLeft(store, conversation, last_read_seq));
   store.touch('conversations');
 }
 
@@ -131,7 +131,7 @@ export function moveReadMark(store, { conversation_id, last_read_seq, unread_cou
 export function recountUnread(store, { conversation_id }) {
   const conversation = store.state.conversations.get(conversation_id);
   if (!conversation || conversation.unread_count === 0) return true;
-  const count = countAfter(store, conversation, conversation.my.last_read_seq);
+  const count = countBetween(store, conversation, conversation.my.last_read_seq, conversation.last_seq);
   if (count === null) return false;
   conversation.unread_count = count;
   store.touch('conversations');
@@ -222,12 +222,18 @@ function setReadMark(conversation, seq, unread) {
   conversation.unread_count = seq >= conversation.last_seq ? 0 : unread;
 }
 
-/** Counts the unread messages that are loaded; null if not every message after the mark is loaded. */
-function countAfter(store, conversation, mark) {
-  const items = store.state.rooms.get(conversation.id)?.items ?? [];
-  if (items.length === 0 || items[0].seq > mark + 1 || items.at(-1).seq < conversation.last_seq) return null;
-  return items.filter(({ seq, type, sender_id }) => seq > mark && type !== 'system' && sender_id !== store.state.me?.id)
-    .length;
+/** Returns the unread count after the mark moves to `seq`, from the messages that were read just now if they are loaded. */
+function countLeft(store, { id, unread_count, last_seq, my }, seq) {
+  const count = countBetween(store, { id }, my.last_read_seq, seq);
+  return Math.min(unread_count - (count ?? 0), last_seq - seq);
+}
+
+/** Counts the messages of others after `first` up to `last`; null if not all of them are loaded. */
+function countBetween(store, { id }, first, last) {
+  const room = store.state.rooms.get(id);
+  if (!room || (first < last && !covers(room, first + 1, last))) return null;
+  const isOther = ({ type, sender_id }) => type !== 'system' && sender_id !== store.state.me?.id;
+  return room.items.filter((item) => item.seq > first && item.seq <= last && isOther(item)).length;
 }
 
 function activity({ last_message, created_at }) {

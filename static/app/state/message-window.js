@@ -52,10 +52,11 @@ export function covers({ from, to }, first, last = first) {
 export function coverOf({ items, has_more_before, has_more_after, rev }, { before, after } = {}, newest = 0) {
   const first = items[0]?.seq ?? 1;
   const last = items.at(-1)?.seq ?? 0;
-  if (before !== undefined) return { items, from: has_more_before ? first : 1, to: before - 1, rev };
+  const from = has_more_before ? first : 1;
+  if (before !== undefined) return { items, from, to: before - 1, rev, newest: before - 1 };
   const to = has_more_after ? last : Math.max(last, newest, after ?? 0);
-  if (after !== undefined) return { items, from: after + 1, to, rev };
-  return { items, from: has_more_before ? first : 1, to, rev };
+  const known = Math.max(newest, has_more_after ? to + 1 : to);
+  return { items, from: after === undefined ? from : after + 1, to, rev, newest: known };
 }
 
 /**
@@ -66,12 +67,16 @@ export function coverOf({ items, has_more_before, has_more_after, rev }, { befor
  * @returns {MessageWindow}
  */
 export function withPage(window, page, view = null) {
-  const newest = Math.max(window.newest, page.to);
-  const touches = window.to !== null && page.from <= window.to + 1 && page.to >= window.from - 1;
-  if (!touches) return trimmed(attached({ ...rangeOf(page), newest, tail: window.tail }), view);
+  const newest = Math.max(window.newest, page.newest);
+  if (!touches(window, page)) return trimmed(attached({ ...rangeOf(page), newest, tail: window.tail }), view);
   const from = Math.min(window.from, page.from);
   const to = Math.max(window.to, page.to);
   return trimmed(attached({ items: joined(window.items, page), from, to, newest, tail: window.tail }), view);
+}
+
+/** Whether a page can join the window without a gap. */
+export function touches({ from, to }, page) {
+  return to !== null && page.from <= to + 1 && page.to >= from - 1;
 }
 
 /**
@@ -85,7 +90,7 @@ export function withHistory(window, page) {
     ({ seq, shownRev }) => seq > page.to && shownRev > page.rev,
   );
   const tail = later.length > 0 ? { items: later, from: later[0].seq } : null;
-  return trimmed(attached({ ...rangeOf(page), newest: Math.max(page.to, later.at(-1)?.seq ?? 0), tail }), null);
+  return trimmed(attached({ ...rangeOf(page), newest: Math.max(page.newest, later.at(-1)?.seq ?? 0), tail }), null);
 }
 
 /**

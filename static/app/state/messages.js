@@ -4,12 +4,14 @@
 // (conversations.js).
 
 import { preview } from '../lib/text.js';
+import { mapped, without } from './message-window.js';
+import { findInRoom, setWindow } from './rooms.js';
 
 const ORDER = { sent: 0, delivered: 1, seen: 2 };
 
 /** Returns a loaded message, or null. */
 export function findMessage(state, conversationId, messageId) {
-  return state.rooms.get(conversationId)?.items.find(({ id }) => id === messageId) ?? null;
+  return findInRoom(state.rooms.get(conversationId), messageId);
 }
 
 /** Applies an edit. The event is the same for all users, so status, reactions and pin stay as they are known here. */
@@ -42,9 +44,7 @@ export function deleteMessage(store, { conversation_id, message_id }, rev) {
 /** Removes a message that this user hid. */
 export function hideMessage(store, { conversation_id, message_id }) {
   const room = store.state.rooms.get(conversation_id);
-  if (!room) return;
-  room.items = room.items.filter(({ id }) => id !== message_id);
-  store.touch(`room:${conversation_id}`);
+  if (room) setWindow(store, conversation_id, without(room, message_id));
 }
 
 export function setMessagePinned(store, { conversation_id, message_id }, rev, pinned) {
@@ -53,29 +53,36 @@ export function setMessagePinned(store, { conversation_id, message_id }, rev, pi
 
 /** Applies a status event: another user received or saw this user's messages up to `seq`. */
 export function advanceStatus(store, { conversation_id, status, seq }) {
-  const room = store.state.rooms.get(conversation_id);
-  if (!room) return;
-  for (const [index, item] of room.items.entries()) {
-    if (item.seq > seq || item.sender_id !== store.state.me?.id) continue;
-    if ((ORDER[item.status] ?? 0) < ORDER[status]) room.items[index] = { ...item, status };
-  }
-  store.touch(`room:${conversation_id}`);
+  changeMessages(store, conversation_id, (item) => {
+    const isOlder = (ORDER[item.status] ?? 0) < ORDER[status];
+    return isOlder && item.seq <= seq && item.sender_id === store.state.me?.id ? { ...item, status } : item;
+  });
 }
 
 /** Replaces a loaded message by the result of `change`, unless the message is at this revision or a later one. */
 export function changeMessage(store, conversationId, messageId, rev, change) {
+  changeMessages(store, conversationId, (item) =>
+    item.id !== messageId || item.shownRev >= rev ? item : { ...change(item), shownRev: rev },
+  );
+}
+
+/** Replaces each loaded message by the result of `change`, which returns the same message if nothing changes. */
+export function changeMessages(store, conversationId, change) {
   const room = store.state.rooms.get(conversationId);
-  const index = room?.items.findIndex(({ id }) => id === messageId) ?? -1;
-  if (index === -1 || room.items[index].shownRev >= rev) return;
-  room.items[index] = { ...change(room.items[index]), shownRev: rev };
-  store.touch(`room:${conversationId}`);
+  if (!room) return;
+  let isChanged = false;
+  const next = mapped(room, (item) => {
+    const changed = change(item);
+    isChanged ||= changed !== item;
+    return changed;
+  });
+  if (isChanged) setWindow(store, conversationId, next);
 }
 
 function updateQuotes(store, conversationId, messageId, rev, content) {
-  const room = store.state.rooms.get(conversationId);
-  for (const [index, item] of (room?.items ?? []).entries()) {
-    if (item.reply_to?.id !== messageId || item.shownRev >= rev) continue;
-    room.items[index] = { ...item, reply_to: { ...item.reply_to, content } };
-    store.touch(`room:${conversationId}`);
-  }
+  changeMessages(store, conversationId, (item) =>
+    item.reply_to?.id !== messageId || item.shownRev >= rev
+      ? item
+      : { ...item, reply_to: { ...item.reply_to, content } },
+  );
 }

@@ -2,7 +2,7 @@
 // This file contains changes of `reactions` on loaded messages. It must not contain the users who reacted, which are
 // loaded on demand, or the picker.
 
-import { changeMessage } from './messages.js';
+import { changeMessage, changeMessages } from './messages.js';
 
 /** Applies a reaction event. The event contains the whole count, so a repetition changes nothing. */
 export function setReaction(store, { conversation_id, message_id, emoji, user_id, action, count }, rev) {
@@ -14,23 +14,13 @@ export function setReaction(store, { conversation_id, message_id, emoji, user_id
 
 /** Shows a reaction of this user immediately, before the server has answered. */
 export function showOwnReaction(store, { conversation_id, message_id, emoji }, on) {
-  const room = store.state.rooms.get(conversation_id);
-  const index = room?.items.findIndex(({ id }) => id === message_id) ?? -1;
-  if (index === -1) return;
-  room.items[index] = withReaction(room.items[index], emoji, (old) => ({
-    count: old.count + Number(on) - Number(old.me),
-    me: on,
-  }));
-  store.touch(`room:${conversation_id}`);
+  const change = (old) => ({ count: old.count + Number(on) - Number(old.me), me: on });
+  changeMessages(store, conversation_id, (item) => (item.id === message_id ? withReaction(item, emoji, change) : item));
 }
 
 /** Replaces the reactions of a message by those that the server answered. */
 export function setReactions(store, { conversation_id, id, reactions }) {
-  const room = store.state.rooms.get(conversation_id);
-  const index = room?.items.findIndex((item) => item.id === id) ?? -1;
-  if (index === -1) return;
-  room.items[index] = { ...room.items[index], reactions };
-  store.touch(`room:${conversation_id}`);
+  changeMessages(store, conversation_id, (item) => (item.id === id ? { ...item, reactions } : item));
 }
 
 function withReaction(message, emoji, change) {

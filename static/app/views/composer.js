@@ -8,6 +8,7 @@ import { readDraft, writeDraft } from '../lib/drafts.js';
 import { icon } from '../lib/icons.js';
 import { mayWrite } from '../lib/rights.js';
 import { MAX_MESSAGE_LENGTH, isBlank, plural, scalarCount } from '../lib/text.js';
+import { isTouch } from '../lib/touch.js';
 import { findMessage } from '../state/messages.js';
 import { composerBar } from './composer-bar.js';
 import { mountMentionList } from './mention-list.js';
@@ -26,7 +27,7 @@ export function mountComposer(parent, id, app, { onSent }) {
     rows: '1',
     'aria-label': 'Message',
     placeholder: 'Write a message',
-    enterkeyhint: 'send',
+    enterkeyhint: isTouch() ? 'enter' : 'send',
     dir: 'auto',
   });
   const button = h('button', { type: 'submit', class: 'send-button', 'aria-label': 'Send', title: 'Send' });
@@ -146,6 +147,8 @@ export function mountComposer(parent, id, app, { onSent }) {
     }
     if (event.key === 'ArrowUp' && box.value === '' && !target && editLast()) event.preventDefault();
     if (event.key !== 'Enter' || event.shiftKey) return;
+    // The keyboard of a phone has no Shift+Enter, so its Enter key begins a new line; the button sends.
+    if (isTouch() && !event.ctrlKey && !event.metaKey) return;
     event.preventDefault();
     form.requestSubmit();
   });

@@ -4,6 +4,8 @@
 
 import { copyText } from '../lib/clipboard.js';
 import { mayDeleteOthers, mayPin, mayWrite } from '../lib/rights.js';
+import { selectText } from '../lib/select-text.js';
+import { isTouch } from '../lib/touch.js';
 import { openEmojiPicker, quickRow } from './emoji-picker.js';
 import { askDialog } from './dialog.js';
 import { openMenu } from './menu.js';
@@ -41,6 +43,7 @@ export function openMessageMenu(item, at, app, { onReply, onEdit }) {
       canReply && { label: 'React', icon: 'reaction', run: () => openEmojiPicker({ at, onChoose: react }) },
       canReply && mayEdit(item, own) && { label: 'Edit', icon: 'edit', run: () => onEdit(item) },
       isPresent && item.content && { label: 'Copy', icon: 'copy', run: () => copy(item) },
+      isPresent && item.content && isTouch() && { label: 'Select text', icon: 'edit', run: () => selectText(at) },
       isPresent &&
         mayPin(conversation) && {
           label: item.pinned ? 'Unpin' : 'Pin',

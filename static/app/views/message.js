@@ -10,6 +10,7 @@ import { exactTime, timeOfDay } from '../lib/time.js';
 import { nameOf } from '../state/conversations.js';
 import { avatar } from './avatar.js';
 import { bodyNodes } from './message-text.js';
+import { touchMenuButton } from './message-events.js';
 import { reactionBar } from './reactions.js';
 import { errorTextForCode, systemText } from './texts.js';
 
@@ -21,6 +22,9 @@ const STATUS = {
   seen: ['checks', 'Seen'],
 };
 
+/** Classes for what happens with the message at this moment, which stay when it is drawn again. */
+const MOMENTARY = ['pointed', 'pressed', 'swiping', 'swiped', 'selecting'];
+
 /** Creates the element of a message, which `updateMessage` fills. */
 export function createMessage() {
   return h('div', { class: 'message', role: 'article', tabIndex: -1 });
@@ -31,9 +35,8 @@ export function createMessage() {
  * @param {HTMLElement} element
  * @param {{item: object, own: boolean, first: boolean, last: boolean, grouped: boolean}} row `item`: a message, or an
  *   outbox entry in the same format; `first`, `last`: of a run by one author; `grouped`: names and avatars are shown
- * @param {{state: object, fileToken: string|null, mayWrite: boolean, onReply: Function, onMenu: Function,
- *   onReact: Function, onPicker: Function, reactorNames: Function, onRetry: Function, onDiscard: Function,
- *   onQuote: Function}} context
+ * @param {{state: object, fileToken: string|null, mayWrite: boolean, onDrawn: (element: Element) => void}} context
+ *   `onDrawn` is called when the message has new elements. What its buttons do is in message-events.js
  */
 export function updateMessage(element, row, context) {
   const { item, own, first, last } = row;
@@ -47,6 +50,7 @@ export function updateMessage(element, row, context) {
     item.state && 'pending',
     item.state === 'failed' && 'failed',
     item.deleted_at && 'deleted',
+    ...MOMENTARY.filter((name) => element.classList.contains(name)),
   ]
     .filter(Boolean)
     .join(' ');
@@ -70,12 +74,13 @@ export function updateMessage(element, row, context) {
           bodyNodes(item, context.state),
           meta(item, own, status),
         ),
-        item.seq && tools(item, context),
+        item.seq && touchMenuButton(),
       ),
       item.seq && !item.deleted_at && reactionBar(item, context),
-      item.state === 'failed' && failure(item, context),
+      item.state === 'failed' && failure(item),
     ),
   );
+  context.onDrawn(element);
   if (element.hasAttribute('data-current'))
     for (const button of element.querySelectorAll('button')) button.tabIndex = 0;
   // If a button of the message had the focus, the new button gets it.
@@ -106,7 +111,7 @@ function author({ item, own, first, grouped }, { state }) {
   return h('span', { class: shown ? 'message-author' : 'sr-only', textContent: shown ? name : `${name}: ` });
 }
 
-function quote({ id, seq, sender_id, content, type }, { state, onQuote }) {
+function quote({ sender_id, content, type }, { state }) {
   const name = sender_id === state.me?.id ? 'You' : (nameOf(state.people.get(sender_id)) ?? 'Somebody');
   const text = content || (type === 'text' ? 'Message deleted' : 'Attachment');
   return h(
@@ -115,8 +120,7 @@ function quote({ id, seq, sender_id, content, type }, { state, onQuote }) {
       type: 'button',
       class: 'quote',
       tabIndex: -1,
-      data: { part: 'quote' },
-      on: { click: () => onQuote({ id, seq }) },
+      data: { action: 'quote', part: 'quote' },
     },
     h('span', { class: 'sr-only', textContent: 'In reply to ' }),
     h('span', { class: 'quote-author', textContent: name }),
@@ -156,39 +160,13 @@ function meta(item, own, status) {
   );
 }
 
-/** Creates the buttons that appear on hover and focus. On a touch screen a long press opens the menu instead. */
-function tools(item, { mayWrite, onPicker, onReply, onMenu }) {
-  const tool = (part, label, name, run) =>
-    h(
-      'button',
-      {
-        type: 'button',
-        class: `tool tool-${part}`,
-        'aria-label': label,
-        title: label,
-        tabIndex: -1,
-        data: { part },
-        on: { click: (event) => run(item, event.currentTarget) },
-      },
-      icon(name, 17),
-    );
-  const open = mayWrite && !item.deleted_at;
-  return h(
-    'div',
-    { class: 'tools' },
-    open && tool('react', 'React', 'reaction', onPicker),
-    open && tool('reply', 'Reply', 'reply', onReply),
-    tool('more', 'Message actions', 'more', onMenu),
-  );
-}
-
-function failure(item, { onRetry, onDiscard }) {
+function failure(item) {
   return h(
     'div',
     { class: 'failure' },
     icon('alert', 16),
     h('span', { textContent: `Not delivered. ${errorTextForCode(item.error)}` }),
-    h('button', { type: 'button', class: 'link-button', textContent: 'Try again', on: { click: () => onRetry(item) } }),
-    h('button', { type: 'button', class: 'link-button', textContent: 'Discard', on: { click: () => onDiscard(item) } }),
+    h('button', { type: 'button', class: 'link-button', textContent: 'Try again', data: { action: 'retry' } }),
+    h('button', { type: 'button', class: 'link-button', textContent: 'Discard', data: { action: 'discard' } }),
   );
 }

@@ -1,20 +1,20 @@
 // Reactions below a message.
-// This file contains one button for each emoji, which adds or removes the user's reaction. The names of the users are
-// loaded when the pointer or the focus is on a button. It must not contain choosing an emoji (emoji-picker.js).
+// This file contains one button for each emoji, which adds or removes the user's reaction. It must not contain what a
+// click does (message-events.js), or choosing an emoji (emoji-picker.js).
 
-import { h, setText } from '../lib/dom.js';
+import { h } from '../lib/dom.js';
 import { emojiName } from '../lib/emoji.js';
 import { icon } from '../lib/icons.js';
 import { plural } from '../lib/text.js';
 
-/** @param {{mayWrite: boolean, onReact: Function, onPicker: Function, reactorNames: Function}} context */
-export function reactionBar(item, context) {
+/** @param {{mayWrite: boolean}} context */
+export function reactionBar(item, { mayWrite }) {
   if (!item.reactions?.length) return null;
   return h(
     'div',
     { class: 'reactions', role: 'group', 'aria-label': 'Reactions' },
-    item.reactions.map((reaction) => toggle(item, reaction, context)),
-    context.mayWrite &&
+    item.reactions.map((reaction) => toggle(reaction, mayWrite)),
+    mayWrite &&
       h(
         'button',
         {
@@ -23,17 +23,15 @@ export function reactionBar(item, context) {
           'aria-label': 'Add a reaction',
           title: 'Add a reaction',
           tabIndex: -1,
-          data: { part: 'add-reaction' },
-          on: { click: (event) => context.onPicker(item, event.currentTarget) },
+          data: { action: 'react', part: 'add-reaction' },
         },
         icon('plus', 15),
       ),
   );
 }
 
-function toggle(item, { emoji, count, me }, { mayWrite, onReact, reactorNames }) {
-  const tip = h('span', { class: 'tip', role: 'tooltip' });
-  const button = h(
+function toggle({ emoji, count, me }, mayWrite) {
+  return h(
     'button',
     {
       type: 'button',
@@ -42,23 +40,10 @@ function toggle(item, { emoji, count, me }, { mayWrite, onReact, reactorNames })
       'aria-label': `${emojiName(emoji)}, ${plural(count, 'reaction')}`,
       'aria-disabled': mayWrite ? null : 'true',
       tabIndex: -1,
-      data: { part: `reaction ${emoji}` },
-      on: { click: () => mayWrite && onReact(item, emoji, !me) },
+      data: { action: 'toggle', emoji, part: `reaction ${emoji}` },
     },
     h('span', { class: 'reaction-emoji', 'aria-hidden': 'true', textContent: emoji }),
     h('span', { class: 'reaction-count', 'aria-hidden': 'true', textContent: String(count) }),
-    tip,
+    h('span', { class: 'tip', role: 'tooltip' }),
   );
-  let isRequested = false;
-  const loadNames = async () => {
-    if (isRequested) return;
-    isRequested = true;
-    const names = await reactorNames(item, emoji);
-    if (!names) return;
-    setText(tip, names);
-    button.setAttribute('aria-description', names);
-  };
-  button.addEventListener('pointerenter', loadNames);
-  button.addEventListener('focus', loadNames);
-  return button;
 }

@@ -40,7 +40,7 @@ export function mountRoom(pane, id, app) {
   const foot = h('div', { class: 'room-foot' }, typing);
   const room = h(
     'section',
-    { class: 'room', 'aria-label': 'Conversation', on: { keydown: focusListOnEscape } },
+    { class: 'room', 'aria-label': 'Conversation', on: { keydown: onEscape } },
     h(
       'header',
       { class: 'room-head' },
@@ -64,6 +64,12 @@ export function mountRoom(pane, id, app) {
     onEdit: (message) => composer.edit(message),
   });
   const composer = mountComposer(foot, id, app, { onSent: () => messages.toEnd() });
+
+  /** Escape reads all. If all is read, it gives the focus to the list of conversations. */
+  function onEscape(event) {
+    if (event.key !== 'Escape' || event.defaultPrevented || messages.readAll()) return;
+    document.querySelector('.conversation[aria-current]')?.focus();
+  }
 
   let avatarKey = null;
   function showHead() {
@@ -167,7 +173,3 @@ function openWhenListed(store, id, actions) {
   return unwatch;
 }
 
-function focusListOnEscape(event) {
-  if (event.key !== 'Escape' || event.defaultPrevented) return;
-  document.querySelector('.conversation[aria-current]')?.focus();
-}

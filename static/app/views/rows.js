@@ -55,6 +55,7 @@ function asMessage(entry, items, meId) {
   const original = entry.reply_to_id ? items.find(({ id }) => id === entry.reply_to_id) : null;
   const reply_to = original && {
     id: original.id,
+    seq: original.seq,
     sender_id: original.sender_id,
     type: original.type,
     content: preview(original.content),

@@ -56,6 +56,7 @@ export class Server {
         GREENROOM_PORT: String(this.port),
         GREENROOM_LIMIT_AUTH_PER_MINUTE: '0',
         GREENROOM_LIMIT_SENDS_PER_SECOND: '0',
+        GREENROOM_LIMIT_API_PER_SECOND: '0',
       },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
@@ -151,6 +152,19 @@ export async function register(server, { username, name }) {
   const body = { username, display_name: name, password: PASSWORD };
   const { user, access_token } = await server.call('POST', '/auth/register', { body });
   return { id: user.id, token: access_token };
+}
+
+/**
+ * Writes many messages without a page, in the order of their numbers.
+ * @param {{token: string}} author
+ * @param {(number: number) => string} textOf
+ */
+export async function writeMany(server, author, conversationId, { count, textOf = (number) => `Line ${number}` }) {
+  for (let number = 1; number <= count; number += 1) {
+    const content = textOf(number);
+    const body = { content, temp_id: `${Date.now()}-${number}` };
+    await server.call('POST', `/conversations/${conversationId}/messages`, { token: author.token, body });
+  }
 }
 
 export async function signIn(page, { username }, password = PASSWORD) {

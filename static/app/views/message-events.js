@@ -41,13 +41,18 @@ export function handleMessageEvents(list, context) {
     if (item?.seq) tools.attach(row, context.mayWrite && !item.deleted_at);
     else tools.detach();
   };
-  list.addEventListener('pointerover', (event) => {
+  const point = (event) => {
     const row = event.pointerType !== 'touch' && event.target.closest('.message');
     // The buttons that have the focus stay where they are.
     if (row && pointed.hasFocus) [pointed, focused] = [focused, pointed];
     if (row && row !== pointed.row && row !== focused.row) update(pointed, row);
+  };
+  list.addEventListener('pointerover', (event) => {
+    // On a touch screen a mouse has to move: after a tap the browser acts as if one were left where the finger was.
+    if (!isTouch()) point(event);
     loadNames(event.target);
   });
+  list.addEventListener('pointermove', (event) => isTouch() && point(event));
   list.addEventListener('pointerleave', () => isTouch() && !pointed.hasFocus && pointed.detach());
   list.addEventListener('focusin', (event) => {
     const row = event.target.closest('.message');
